@@ -1,0 +1,77 @@
+// A broker's data directory: who holds it, what format it has, and how its last shutdown went.
+//
+//   <data>/lock                 held while a broker runs; holds its process id
+//   <data>/meta                 format number, cluster id, leader epoch; not disposable
+//   <data>/clean                what a clean shutdown knew of every log; removed first at start
+//   <data>/topics/<topic id>/<partition>/   one log each
+//   <data>/quarantine/          whatever was cut or not understood; never deleted by the broker
+//
+// Other parts keep small files of their own beside these (the topic registry, producer-id blocks) by
+// ReadSmallFile and ReplaceSmallFile.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/io/file_cache.h"
+#include "storage/log.h"
+
+namespace headrace::storage {
+
+// The `meta` file's content.
+struct DataDirectoryMeta {
+  static constexpr std::uint32_t kFormat = 1;
+  std::uint32_t format = kFormat;
+  std::string cluster_id;
+  LeaderEpoch leader_epoch = 0;  // raised by one, and synced, at every unclean start
+};
+
+// Thread: Open, Close and the destructor on one; the rest from any.
+class DataDirectory {
+ public:
+  // Creates the directory if it is missing (its parent must exist), takes the lock, reads `meta` (a newer
+  // format refuses to start, changing nothing), reads and then removes `clean`, before anything else may
+  // write. Errors name the path, and the process id that holds the lock.
+  static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(FileSystem& files, Clock& clock, std::string path,
+                                                             std::size_t open_files_max,
+                                                             std::function<void(const std::string&)> report);
+
+  const std::string& path() const { return path_; }
+  const DataDirectoryMeta& meta() const { return meta_; }
+  // Whether the last shutdown was clean (true for a fresh directory).
+  bool was_clean() const { return was_clean_; }
+  LogEnvironment& environment() { return environment_; }
+  FileCache& cache() { return *cache_; }
+
+  std::string LogPath(const TopicPartition& partition) const;
+  // What the clean shutdown knew of this log; nullopt after an unclean one: then it must be recovered.
+  std::optional<LogSummary> SummaryOf(const TopicPartition& partition) const;
+  // Moves a file or directory to quarantine/ with a file beside it that says why. Never overwrites.
+  absl::Status Quarantine(const std::string& path, const std::string& reason);
+  // Directories under topics/ whose topic or partition is not in `known` are moved to quarantine; names that
+  // are not ours are reported once and left alone.
+  absl::Status QuarantineUnknown(const std::map<TopicId, PartitionId>& known_partition_counts);
+
+  // Free bytes below which produce is refused: max(64 MiB, min(5 % of the disk, 1 GiB)).
+  static std::uint64_t ReserveOf(const DiskSpace& space);
+
+  // Writes `clean` with what Log::Close said of every log, synced. The last act of an orderly stop.
+  absl::Status MarkClean(const std::vector<std::pair<TopicPartition, LogSummary>>& logs);
+
+ private:
+  DataDirectory(FileSystem& files, std::string path);
+
+  FileSystem& files_;
+  std::string path_;
+  std::unique_ptr<FileLock> lock_;
+  std::unique_ptr<FileCache> cache_;
+  DataDirectoryMeta meta_;
+  bool was_clean_ = false;
+  std::map<TopicPartition, LogSummary> summaries_;
+  LogEnvironment environment_;
+};
+
+}  // namespace headrace::storage

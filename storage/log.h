@@ -1,0 +1,165 @@
+// One partition's log: ordered segments and three positions, start <= high watermark <= end.
+//
+// `end` is the offset after the last batch written; the high watermark is the one after the last batch that
+// has reached the topic's durability, and the only one readers see; `start` is the first offset readers may
+// ask for.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "protocol/core/mutex.h"
+#include "protocol/core/record_batch.h"
+#include "storage/io/clock.h"
+#include "storage/io/file.h"
+#include "storage/io/file_slice.h"
+#include "storage/log_options.h"
+#include "storage/producer_state.h"
+
+namespace headrace::storage {
+
+class FileCache;
+class Segment;
+
+struct LogOffsets {
+  Offset start = 0;
+  Offset high_watermark = 0;
+  Offset end = 0;
+};
+
+// What all logs of a data directory share; outlives them. See storage/data_directory.h.
+struct LogEnvironment {
+  FileSystem* files = nullptr;
+  Clock* clock = nullptr;
+  FileCache* cache = nullptr;
+  std::string boot_id;      // of the running kernel; empty if unknown
+  std::string quarantine;   // directory for what is cut or not understood
+  // Called with one line per finding worth an operator's eye (torn tail cut, damage, quarantine). Any thread.
+  std::function<void(const std::string&)> report;
+};
+
+// A log as a clean shutdown left it, so that the next start opens no file of it. Kept by the data directory.
+struct SegmentSummary {
+  Offset base_offset = 0;
+  std::uint64_t size = 0;           // bytes
+  TimestampMs first_append = 0;     // broker's wall clock; 0 when empty
+  TimestampMs last_append = 0;
+  TimestampMs max_timestamp = -1;   // of its records
+};
+struct LogSummary {
+  LogOffsets offsets;
+  std::vector<SegmentSummary> segments;
+  bool has_producers = false;  // a producer snapshot is in the directory and covers `offsets.end`
+};
+
+// Where a reader stands. A stream keeps one, so that following the log needs no lookup.
+struct ReadCursor {
+  Offset offset = 0;  // where to begin; used while `segment` is empty
+  std::shared_ptr<const Segment> segment;
+  std::uint64_t position = 0;  // bytes into the segment
+};
+
+// What must be synced so that everything up to `end` survives power loss. Files are open; directories are
+// paths. Syncing may happen on any thread, several at once.
+struct SyncPoint {
+  Offset end = 0;
+  std::vector<std::shared_ptr<File>> files;
+  std::vector<std::string> directories;
+  std::vector<std::pair<std::shared_ptr<Segment>, std::uint64_t>> published_sizes;
+};
+
+// A record found by its timestamp.
+struct TimestampHit {
+  Offset offset = 0;
+  TimestampMs timestamp = 0;
+};
+
+// What opening a log after a crash found.
+struct RecoveryReport {
+  std::uint64_t bytes_scanned = 0;
+  std::uint64_t bytes_cut = 0;       // torn tail, moved to quarantine
+  std::uint32_t damaged_ranges = 0;  // corrupt batches in the middle; kept, and not served
+};
+
+// Owned by one Partition. "Writer" calls are serialised by the owner; "reader" calls come from any thread at
+// any time and take only a leaf mutex. It has no thread and no virtual function, assigns no offsets, and
+// never cuts or overwrites a published byte.
+class Log {
+ public:
+  // Opens the log in `directory`; a directory that does not exist is an empty log, and is created by the
+  // first append. With a `clean` summary no file is touched; without one the log is recovered, by the rules
+  // in storage/README.md. Blocking: not on a reactor.
+  static absl::StatusOr<std::unique_ptr<Log>> Open(LogEnvironment& environment, std::string directory,
+                                                   const LogOptions& options,
+                                                   const std::optional<LogSummary>& clean,
+                                                   RecoveryReport* report);
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  // --- Writer ---
+
+  // Writes whole batches, already checked and stamped: the first one's base offset is offsets().end and each
+  // continues the one before (REQUIRES). Rolls as needed. All or nothing: on a full disk (kDiskFull) what was
+  // written is cut back and the log goes on; on any other failure, or if the cut fails, the log is fenced.
+  absl::Status Append(std::span<const ByteSpan> batches);
+
+  // Everything written and not yet known to be on disk, as of now.
+  SyncPoint UnsyncedPoint();
+  // The point's files are on disk: records that, and writes a checkpoint and producer snapshot if due.
+  void MarkSynced(const SyncPoint& point);
+  // Makes everything up to `point.end` readable. For a durable log call it after MarkSynced.
+  void Publish(const SyncPoint& point);
+  // A point that covers all that is written, without sync: what a written log publishes.
+  SyncPoint WrittenPoint() const;
+
+  // A sync failed: the log refuses every further write, for good. Keeps the first error.
+  void Fence(const absl::Status& error);
+
+  // Raises the start offset to `offset` (at most the high watermark), on disk before it returns, and deletes
+  // the segments below it. No-op if it is not above the present start.
+  absl::Status Trim(Offset offset);
+  // Rolls an aged segment and deletes what retention allows (storage/retention.h decides). Returns the
+  // number of segments deleted.
+  absl::StatusOr<std::size_t> ApplyRetention();
+  void SetOptions(const LogOptions& options);
+  // Syncs, writes indexes and the producer snapshot, and says what the next start needs to know.
+  absl::StatusOr<LogSummary> Close();
+  // The producers whose batches are in the log, as of `end`.
+  const ProducerState& producers() const;
+
+  // --- Reader ---
+
+  LogOffsets offsets() const;
+  // The error that fenced the log, or OK.
+  absl::Status fenced() const;
+
+  // The next whole batches at the cursor, at most `size_max` bytes but at least one batch, all of one
+  // segment; the cursor moves behind them. An empty slice (length 0, no file): the cursor is at the high
+  // watermark. With an `offset` inside a batch the slice begins with that batch. Errors: kOffsetOutOfRange
+  // with the valid range; kCorruptMessage with file, position, offset and the next readable offset;
+  // kStorageError. Reads batch headers at most: may block on a cold index or page for one short read.
+  absl::StatusOr<FileSlice> Read(ReadCursor& cursor, std::uint64_t size_max) const;
+
+  // The first record whose timestamp is at least `timestamp`, or nullopt. Blocking: decompresses one batch
+  // of at most `decompressed_size_max` bytes.
+  absl::StatusOr<std::optional<TimestampHit>> FindTimestamp(TimestampMs timestamp,
+                                                            std::size_t decompressed_size_max) const;
+
+  std::uint64_t size() const;           // bytes of all segments
+  std::uint32_t segment_count() const;
+  const std::string& directory() const;
+
+ private:
+  struct State;
+  explicit Log(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace headrace::storage

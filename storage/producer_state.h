@@ -1,0 +1,72 @@
+// What a log knows of the idempotent producers that wrote to it: the last five batches of each, so that a
+// batch sent again is recognised and a gap is refused.
+//
+// The rules are those of Kafka's ProducerStateManager (protocol facts: KIP-98, KIP-360), with two changes:
+// expiry goes by the broker's append time, and a duplicate must also have the same CRC.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "protocol/core/record_batch.h"
+
+namespace headrace::storage {
+
+// One batch that a producer wrote.
+struct ProducerBatch {
+  std::int32_t first_sequence = 0;
+  std::int32_t last_sequence = 0;
+  Offset base_offset = 0;
+  Offset last_offset = 0;
+  std::uint32_t crc = 0;
+};
+
+struct SequenceCheck {
+  enum class Kind { kNew, kDuplicate } kind = Kind::kNew;
+  ProducerBatch original;  // of a duplicate
+};
+
+// A value: copied by the partition for its staged view. Not thread-safe; the owner serialises.
+class ProducerState {
+ public:
+  static constexpr std::size_t kBatchesKept = 5;
+
+  // What appending `batch` would mean. Batches without a producer id are always new. Errors:
+  // kOutOfOrderSequence (names the expected sequence), kInvalidProducerEpoch, kDuplicateSequence (same
+  // sequences, other CRC: a sequence was used twice).
+  absl::StatusOr<SequenceCheck> Check(const RecordBatchView& batch) const;
+
+  // Remembers an appended batch, stamped with its offset. No-op without a producer id.
+  void Update(const RecordBatchView& batch, TimestampMs append_time);
+
+  // Forgets producers whose last append is before `horizon`.
+  void Expire(TimestampMs horizon);
+
+  std::size_t size() const { return producers_.size(); }
+
+  // Snapshot as bytes, with a CRC: {format, offset it covers, entries}. `end` is the offset after the last
+  // batch that is in it. Parse refuses what is damaged or of a newer format.
+  std::vector<std::byte> Serialize(Offset end) const;
+  struct Snapshot;
+  static absl::StatusOr<Snapshot> Parse(ByteSpan bytes);
+
+ private:
+  struct Entry {
+    std::int16_t epoch = -1;
+    std::uint8_t count = 0;
+    TimestampMs last_append = 0;
+    std::array<ProducerBatch, kBatchesKept> batches;  // oldest first
+  };
+  std::unordered_map<ProducerId, Entry> producers_;
+};
+
+struct ProducerState::Snapshot {
+  Offset end = 0;
+  ProducerState state;
+};
+
+}  // namespace headrace::storage
