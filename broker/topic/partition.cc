@@ -1,0 +1,286 @@
+#include "broker/topic/partition.h"
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "protocol/core/error_code.h"
+#include "protocol/core/status_macros.h"
+
+namespace headrace::topic {
+namespace {
+
+// A written topic's appends queue behind a sync that has run for longer than this: a write to a file under a
+// slow sync may block with it.
+constexpr std::int64_t kSlowSyncMs = 20;
+// Bytes in the page cache after which a written topic is synced without waiting for the janitor.
+constexpr std::uint64_t kUnsyncedMax = std::uint64_t{16} << 20;
+
+std::int64_t MonotonicMs(const storage::Clock& clock) {
+  using std::chrono::duration_cast, std::chrono::milliseconds;
+  return duration_cast<milliseconds>(clock.MonotonicNow().time_since_epoch()).count();
+}
+
+absl::Status WithName(const absl::Status& status, const std::string& name) {
+  return status.ok() ? status : MakeError(CodeOf(status), absl::StrCat(name, ": ", status.message()));
+}
+
+}  // namespace
+
+Partition::Partition(std::string name, std::unique_ptr<storage::Log> log, const TopicConfig& config,
+                     const PartitionServices& services)
+    : name_(std::move(name)),
+      services_(services),
+      durable_(config.durability == Durability::kDurable),
+      batch_size_max_(config.batch_size_max),
+      next_offset_(log->offsets().end),
+      staged_producers_(log->producers()),
+      log_(std::move(log)) {}
+
+absl::Status Partition::status() const {
+  if (deleted_.load()) {
+    return MakeError(ErrorCode::kUnknownTopicOrPartition, absl::StrCat(name_, ": the topic was deleted"));
+  }
+  return WithName(log_->fenced(), name_);
+}
+
+absl::Status Partition::CheckOpen(bool internal) const {
+  RETURN_IF_ERROR(status());
+  return internal ? absl::OkStatus() : services_.disk->Check();
+}
+
+void Partition::Append(AppendRequest request) {
+  AppendOutcome outcome;
+  const absl::StatusOr<Placed> placed = Stage(request, outcome);
+  if (!placed.ok()) return request.done(placed.status());
+  if (*placed == Placed::kQueued) return;
+  if (*placed == Placed::kInline) waiters_.WakeAll();
+  request.done(outcome);
+}
+
+absl::StatusOr<Partition::Placed> Partition::Stage(AppendRequest& request, AppendOutcome& outcome) {
+  const core::MutexLock lock(mutex_);
+  RETURN_IF_ERROR(CheckOpen(request.internal));
+  ASSIGN_OR_RETURN(const RecordBatchView view, RecordBatchView::Parse(request.bytes));
+  ASSIGN_OR_RETURN(const storage::SequenceCheck check, staged_producers_.Check(view));
+  outcome.append_time = services_.clock->WallNow();
+  if (check.kind == storage::SequenceCheck::Kind::kDuplicate) {
+    outcome.base_offset = check.original.base_offset;
+    outcome.duplicate = true;
+    if (check.original.last_offset < log_->offsets().high_watermark) return Placed::kDuplicate;
+    Queue(request, ByteSpan(), outcome);  // acknowledged no sooner than its original
+    return Placed::kQueued;
+  }
+  outcome.base_offset = next_offset_;
+  StampBatch(request.bytes, next_offset_, services_.leader_epoch);
+  staged_producers_.Update(view, outcome.append_time);
+  next_offset_ += view.last_offset_delta() + 1;
+  if (MayWriteInline() && log_mutex_.try_lock()) {
+    const absl::Status written = WriteInline(request.bytes);
+    if (!written.ok()) ResetStaging();
+    log_mutex_.unlock();
+    if (!written.ok()) return WithName(written, name_);
+    return Placed::kInline;
+  }
+  Queue(request, request.bytes, outcome);
+  return Placed::kQueued;
+}
+
+bool Partition::MayWriteInline() const {
+  if (durable_.load(std::memory_order_relaxed) || group_writing_ || !queue_.empty()) return false;
+  const std::int64_t began = sync_began_.load(std::memory_order_relaxed);
+  return began == 0 || MonotonicMs(*services_.clock) - began <= kSlowSyncMs;
+}
+
+absl::Status Partition::WriteInline(ByteSpan batch) {
+  const absl::Status written = log_->Append({&batch, 1});
+  if (!written.ok()) {
+    if (CodeOf(written) == ErrorCode::kDiskFull) services_.disk->NoteFull();
+    return written;
+  }
+  log_->Publish(log_->WrittenPoint());
+  unsynced_bytes_ += batch.size();
+  if (unsynced_bytes_ >= kUnsyncedMax) SubmitSync();
+  return absl::OkStatus();
+}
+
+void Partition::Queue(AppendRequest& request, ByteSpan bytes, const AppendOutcome& outcome) {
+  queue_.push_back({std::move(request.owner), bytes, std::move(request.done), outcome});
+  if (!flush_submitted_) SubmitFlush();
+}
+
+void Partition::SubmitFlush() {
+  flush_submitted_ = true;
+  auto group = std::make_shared<Group>();
+  storage::FlushJob job;
+  job.write = [self = shared_from_this(), group] { return self->WriteGroup(*group); };
+  job.done = [self = shared_from_this(), group](const absl::Status& status, const storage::SyncPoint& point) {
+    self->FinishGroup(*group, status, point);
+  };
+  services_.flusher->Submit(std::move(job));
+}
+
+absl::StatusOr<storage::SyncPoint> Partition::WriteGroup(Group& group) {
+  {
+    const core::MutexLock lock(mutex_);
+    group.swap(queue_);
+    flush_submitted_ = false;
+    group_writing_ = true;
+  }
+  std::vector<ByteSpan> batches;
+  std::uint64_t size = 0;
+  for (const Staged& staged : group) {
+    if (!staged.bytes.empty()) batches.push_back(staged.bytes);
+    size += staged.bytes.size();
+  }
+  absl::Status written;
+  storage::SyncPoint point;
+  {
+    const core::MutexLock lock(log_mutex_);
+    written = status();
+    if (written.ok()) written = log_->Append(batches);
+    if (written.ok()) point = durable_.load() ? log_->UnsyncedPoint() : log_->WrittenPoint();
+  }
+  if (!written.ok()) {
+    if (CodeOf(written) == ErrorCode::kDiskFull) services_.disk->NoteFull();
+    Rollback(written);
+  }
+  const core::MutexLock lock(mutex_);
+  group_writing_ = false;
+  if (!written.ok()) return WithName(written, name_);
+  if (!durable_.load()) unsynced_bytes_ += size;
+  return point;
+}
+
+void Partition::FinishGroup(Group& group, const absl::Status& status, const storage::SyncPoint& point) {
+  absl::Status outcome = status;
+  if (outcome.ok()) {
+    const core::MutexLock lock(log_mutex_);
+    if (!point.files.empty()) log_->MarkSynced(point);
+    log_->Publish(point);
+  } else if (CodeOf(outcome) != ErrorCode::kDiskFull && !deleted_.load()) {
+    {
+      const core::MutexLock lock(log_mutex_);
+      log_->Fence(outcome);
+    }
+    outcome = this->status();
+    Rollback(outcome);
+  }
+  waiters_.WakeAll();
+  for (const Staged& staged : group) {
+    if (outcome.ok()) {
+      staged.done(staged.outcome);
+    } else {
+      staged.done(outcome);
+    }
+  }
+}
+
+void Partition::Rollback(const absl::Status& error) {
+  Group failed;
+  {
+    const core::MutexLock lock(mutex_);
+    const core::MutexLock log_lock(log_mutex_);
+    failed.swap(queue_);
+    ResetStaging();
+  }
+  for (const Staged& staged : failed) staged.done(WithName(error, name_));
+}
+
+void Partition::ResetStaging() {
+  next_offset_ = log_->offsets().end;
+  staged_producers_ = log_->producers();
+}
+
+void Partition::StartBackgroundSync() {
+  const core::MutexLock lock(mutex_);
+  if (unsynced_bytes_ > 0 && !deleted_.load()) SubmitSync();
+}
+
+void Partition::SubmitSync() {
+  if (sync_submitted_) return;
+  sync_submitted_ = true;
+  unsynced_bytes_ = 0;
+  storage::FlushJob job;
+  job.write = [self = shared_from_this()]() -> absl::StatusOr<storage::SyncPoint> {
+    self->sync_began_.store(MonotonicMs(*self->services_.clock));
+    const core::MutexLock lock(self->log_mutex_);
+    if (self->deleted_.load()) return self->status();
+    return self->log_->UnsyncedPoint();
+  };
+  job.done = [self = shared_from_this()](const absl::Status& status, const storage::SyncPoint& point) {
+    self->FinishSync(status, point);
+  };
+  services_.flusher->Submit(std::move(job));
+}
+
+void Partition::FinishSync(const absl::Status& status, const storage::SyncPoint& point) {
+  sync_began_.store(0);
+  {
+    const core::MutexLock lock(mutex_);
+    sync_submitted_ = false;
+  }
+  if (deleted_.load()) return;
+  {
+    const core::MutexLock lock(log_mutex_);
+    if (status.ok()) return log_->MarkSynced(point);
+    log_->Fence(status);
+  }
+  Rollback(log_->fenced());
+  waiters_.WakeAll();
+}
+
+absl::StatusOr<storage::FileSlice> Partition::Read(storage::ReadCursor& cursor, std::uint64_t size_max) const {
+  if (deleted_.load(std::memory_order_relaxed)) return status();
+  absl::StatusOr<storage::FileSlice> slice = log_->Read(cursor, size_max);
+  if (!slice.ok()) return WithName(slice.status(), name_);
+  return slice;
+}
+
+absl::Status Partition::Trim(Offset offset) {
+  RETURN_IF_ERROR(status());
+  absl::Status trimmed;
+  {
+    const core::MutexLock lock(log_mutex_);
+    trimmed = log_->Trim(offset);
+  }
+  waiters_.WakeAll();
+  return WithName(trimmed, name_);
+}
+
+absl::StatusOr<std::size_t> Partition::ApplyRetention() {
+  if (!status().ok()) return std::size_t{0};
+  absl::StatusOr<std::size_t> deleted = std::size_t{0};
+  {
+    const core::MutexLock lock(log_mutex_);
+    deleted = log_->ApplyRetention();
+  }
+  if (!deleted.ok()) return WithName(deleted.status(), name_);
+  if (*deleted > 0) waiters_.WakeAll();
+  return deleted;
+}
+
+void Partition::SetConfig(const TopicConfig& config) {
+  durable_.store(config.durability == Durability::kDurable);
+  batch_size_max_.store(config.batch_size_max);
+  const core::MutexLock lock(log_mutex_);
+  log_->SetOptions(config.log);
+}
+
+void Partition::MarkDeleted() {
+  {
+    // Both locks: whoever holds one of them while looking at the flag may finish its write first.
+    const core::MutexLock lock(mutex_);
+    const core::MutexLock log_lock(log_mutex_);
+    deleted_.store(true);
+  }
+  Rollback(status());
+  waiters_.WakeAll();
+}
+
+absl::StatusOr<storage::LogSummary> Partition::Close() {
+  const core::MutexLock lock(log_mutex_);
+  return log_->Close();
+}
+
+}  // namespace headrace::topic

@@ -1,0 +1,134 @@
+// One partition: the single writer of its log, and the door for everybody who appends or reads.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "broker/topic/disk_guard.h"
+#include "broker/topic/topic_config.h"
+#include "broker/topic/waiters.h"
+#include "protocol/core/mutex.h"
+#include "storage/flusher.h"
+#include "storage/log.h"
+
+namespace headrace::topic {
+
+struct AppendOutcome {
+  Offset base_offset = 0;
+  bool duplicate = false;
+  TimestampMs append_time = 0;  // broker's wall clock
+};
+// Called exactly once: on the caller's thread before Append returns, or later on the flusher's thread. It must
+// not block.
+using AppendCallback = std::function<void(const absl::StatusOr<AppendOutcome>&)>;
+
+// One checked batch on its way into the log. `owner` keeps `bytes` alive.
+struct AppendRequest {
+  std::shared_ptr<void> owner;
+  MutableByteSpan bytes;
+  AppendCallback done;
+  bool internal = false;  // a topic of the broker's own: goes on while the disk is kept in reserve
+};
+
+// What all partitions of a broker share; outlives them.
+struct PartitionServices {
+  storage::Flusher* flusher = nullptr;
+  storage::Clock* clock = nullptr;
+  DiskGuard* disk = nullptr;
+  LeaderEpoch leader_epoch = 0;
+};
+
+// How an append travels depends on the topic's durability (storage/README.md has the argument): a written
+// topic's batch is written on the caller's thread; a durable one's is given its offset there, and the flusher
+// writes, syncs, publishes and acknowledges it with its group. Owned by its Topic, by shared_ptr because
+// flush jobs and streams outlive a delete. Thread: any. Never blocks a reader, never syncs on the caller's thread.
+class Partition : public std::enable_shared_from_this<Partition> {
+ public:
+  Partition(std::string name, std::unique_ptr<storage::Log> log, const TopicConfig& config,
+            const PartitionServices& services);
+
+  // Appends one batch that RecordBatchView::Parse, CheckProduced and the size limit have passed. Outcomes in
+  // the order of calls. Errors: kOutOfOrderSequence, kInvalidProducerEpoch, kDuplicateSequence, kDiskFull
+  // (retriable), kStorageError (fenced), kUnknownTopicOrPartition (deleted).
+  void Append(AppendRequest request) HEADRACE_EXCLUDES(mutex_, log_mutex_);
+
+  // storage::Log::Read, with the partition's name in errors.
+  absl::StatusOr<storage::FileSlice> Read(storage::ReadCursor& cursor, std::uint64_t size_max) const;
+  // Woken when the high watermark or the start offset moves, and when the partition is deleted or fenced.
+  Waiters& waiters() { return waiters_; }
+
+  storage::LogOffsets offsets() const { return log_->offsets(); }
+  const storage::Log& log() const { return *log_; }
+  // "topic-3", for messages.
+  const std::string& name() const { return name_; }
+  std::uint32_t batch_size_max() const { return batch_size_max_.load(std::memory_order_relaxed); }
+  // OK, or why nothing can be appended: deleted, fenced.
+  absl::Status status() const;
+
+  // Blocking, for the file pool or an administrative thread.
+  absl::Status Trim(Offset offset) HEADRACE_EXCLUDES(log_mutex_);
+  absl::StatusOr<std::size_t> ApplyRetention() HEADRACE_EXCLUDES(log_mutex_);
+  void SetConfig(const TopicConfig& config) HEADRACE_EXCLUDES(log_mutex_);
+  // Starts a sync of what a written topic has in the page cache, if there is any and none is under way.
+  void StartBackgroundSync() HEADRACE_EXCLUDES(mutex_);
+  // Refuses everything from now on and fails what is queued.
+  void MarkDeleted() HEADRACE_EXCLUDES(mutex_, log_mutex_);
+  // Closes the log. REQUIRES: nobody appends any more, and the flusher has finished its jobs.
+  absl::StatusOr<storage::LogSummary> Close() HEADRACE_EXCLUDES(log_mutex_);
+
+ private:
+  struct Staged {
+    std::shared_ptr<void> owner;
+    ByteSpan bytes;  // empty for a duplicate that waits for its original
+    AppendCallback done;
+    AppendOutcome outcome;
+  };
+  using Group = std::vector<Staged>;
+  enum class Placed { kInline, kQueued, kDuplicate };
+
+  absl::StatusOr<Placed> Stage(AppendRequest& request, AppendOutcome& outcome) HEADRACE_EXCLUDES(mutex_);
+  absl::Status CheckOpen(bool internal) const;
+  bool MayWriteInline() const HEADRACE_REQUIRES(mutex_);
+  absl::Status WriteInline(ByteSpan batch) HEADRACE_REQUIRES(mutex_, log_mutex_);
+  void Queue(AppendRequest& request, ByteSpan bytes, const AppendOutcome& outcome) HEADRACE_REQUIRES(mutex_);
+  void SubmitFlush() HEADRACE_REQUIRES(mutex_);
+  void SubmitSync() HEADRACE_REQUIRES(mutex_);
+  // The flusher's two calls for one group.
+  absl::StatusOr<storage::SyncPoint> WriteGroup(Group& group) HEADRACE_EXCLUDES(mutex_, log_mutex_);
+  void FinishGroup(Group& group, const absl::Status& status, const storage::SyncPoint& point)
+      HEADRACE_EXCLUDES(mutex_, log_mutex_);
+  void FinishSync(const absl::Status& status, const storage::SyncPoint& point) HEADRACE_EXCLUDES(mutex_, log_mutex_);
+  // After a failed write: everything staged and not written fails with it, and staging starts at the log's end.
+  void Rollback(const absl::Status& error) HEADRACE_EXCLUDES(mutex_, log_mutex_);
+  void ResetStaging() HEADRACE_REQUIRES(mutex_, log_mutex_);
+
+  const std::string name_;
+  const PartitionServices services_;
+  Waiters waiters_;
+  std::atomic<bool> durable_;
+  std::atomic<bool> deleted_{false};
+  std::atomic<std::uint32_t> batch_size_max_;
+  // Monotonic milliseconds when the sync under way began; 0: none. A written topic queues behind a slow one.
+  std::atomic<std::int64_t> sync_began_{0};
+
+  // Staging: what the next batch will be given. Held for short, never across a system call but the one write
+  // of a written topic. Taken before log_mutex_.
+  core::Mutex mutex_;
+  Offset next_offset_ HEADRACE_GUARDED_BY(mutex_) = 0;
+  storage::ProducerState staged_producers_ HEADRACE_GUARDED_BY(mutex_);
+  Group queue_ HEADRACE_GUARDED_BY(mutex_);
+  bool flush_submitted_ HEADRACE_GUARDED_BY(mutex_) = false;
+  bool group_writing_ HEADRACE_GUARDED_BY(mutex_) = false;  // a group left the queue and is not yet in the log
+  bool sync_submitted_ HEADRACE_GUARDED_BY(mutex_) = false;
+  std::uint64_t unsynced_bytes_ HEADRACE_GUARDED_BY(mutex_) = 0;
+
+  // Serialises the log's writer calls. Readers do not take it.
+  core::Mutex log_mutex_;
+  std::unique_ptr<storage::Log> log_;
+};
+
+}  // namespace headrace::topic

@@ -1,0 +1,158 @@
+// The registry's file and the opening of what it names.
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "broker/topic/topic_registry.h"
+#include "protocol/core/error_code.h"
+#include "protocol/core/status_macros.h"
+#include "storage/io/small_file.h"
+
+namespace headrace::topic {
+namespace {
+
+constexpr std::uint32_t kFormat = 1;
+
+// One topic before its logs are open.
+struct Line {
+  Topic topic;
+  std::uint32_t partitions = 0;
+};
+
+absl::Status Damaged(std::string_view line) {
+  return absl::DataLossError(absl::StrCat("topic registry: this line is not a topic: \"", std::string(line), "\""));
+}
+
+absl::StatusOr<Line> ParseLine(const std::string& text, const TopicConfig& defaults) {
+  std::istringstream words(text);
+  Line line;
+  std::string id;
+  if (!(words >> line.topic.name >> id >> line.partitions)) return Damaged(text);
+  const std::optional<TopicId> parsed = TopicId::Parse(id);
+  if (!parsed || line.partitions == 0 || line.partitions > TopicRegistry::kPartitionsMax) return Damaged(text);
+  line.topic.id = *parsed;
+  line.topic.config = defaults;
+  for (std::string word; words >> word;) {
+    const std::size_t equals = word.find('=');
+    if (equals == std::string::npos) return Damaged(text);
+    RETURN_IF_ERROR(line.topic.config.Set(word.substr(0, equals), word.substr(equals + 1)));
+  }
+  return line;
+}
+
+std::string FormatLine(const Topic& topic) {
+  std::string line = absl::StrCat(topic.name, " ", topic.id.ToString(), " ", topic.partitions.size());
+  for (const auto& [key, value] : topic.config.own()) absl::StrAppend(&line, " ", key, "=", value);
+  return line + "\n";
+}
+
+// Waits until a number of jobs have ended, and keeps the first error.
+class Countdown {
+ public:
+  explicit Countdown(std::size_t jobs) : left_(jobs) {}
+
+  void Done(absl::Status status) {
+    const core::MutexLock lock(mutex_);
+    if (status_.ok()) status_ = std::move(status);
+    if (--left_ == 0) ended_.notify_all();
+  }
+  absl::Status Wait() {
+    mutex_.lock();
+    while (left_ > 0) ended_.wait(mutex_);
+    absl::Status status = status_;
+    mutex_.unlock();
+    return status;
+  }
+
+ private:
+  core::Mutex mutex_;
+  core::ConditionVariable ended_;
+  std::size_t left_ HEADRACE_GUARDED_BY(mutex_);
+  absl::Status status_ HEADRACE_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+absl::Status TopicRegistry::Save(const TopicMap& topics) {
+  std::string text;
+  for (const auto& [name, topic] : topics) text += FormatLine(*topic);
+  return storage::ReplaceSmallFile(files_, directory_.path() + "/registry", kFormat, AsBytes(text));
+}
+
+absl::StatusOr<std::shared_ptr<Partition>> TopicRegistry::OpenPartition(const Topic& topic, PartitionId number,
+                                                                        bool fresh,
+                                                                        storage::RecoveryReport* report) {
+  const TopicPartition key{topic.id, number};
+  // A fresh log has no directory yet, which is what an empty summary says.
+  const std::optional<storage::LogSummary> summary =
+      fresh ? std::optional<storage::LogSummary>(std::in_place) : directory_.SummaryOf(key);
+  ASSIGN_OR_RETURN(auto log, storage::Log::Open(directory_.environment(), directory_.LogPath(key),
+                                                topic.config.log, summary, report));
+  return std::make_shared<Partition>(absl::StrCat(topic.name, "-", number), std::move(log), topic.config, services_);
+}
+
+absl::Status TopicRegistry::Load(storage::FilePool& pool, const RecoveredFunction& recovered) {
+  const auto file = storage::ReadSmallFile(files_, directory_.path() + "/registry");
+  std::string text;
+  if (file.ok()) {
+    if (file->format > kFormat) {
+      return absl::FailedPreconditionError(absl::StrCat(directory_.path(), "/registry has format ", file->format,
+                                                        "; this broker knows up to ", kFormat));
+    }
+    text = AsText(file->content);
+  } else if (!absl::IsNotFound(file.status())) {
+    return file.status();
+  }
+  std::vector<std::shared_ptr<Topic>> topics;
+  std::map<TopicId, PartitionId> known;
+  std::istringstream lines(text);
+  for (std::string text_line; std::getline(lines, text_line);) {
+    ASSIGN_OR_RETURN(Line line, ParseLine(text_line, defaults_));
+    known[line.topic.id] = static_cast<PartitionId>(line.partitions);
+    auto topic = std::make_shared<Topic>(std::move(line.topic));
+    topic->partitions.resize(line.partitions);
+    topics.push_back(std::move(topic));
+  }
+  RETURN_IF_ERROR(directory_.QuarantineUnknown(known));
+  RETURN_IF_ERROR(OpenAll(topics, pool, recovered));
+  TopicMap by_name;
+  for (auto& topic : topics) by_name.emplace(topic->name, std::move(topic));
+  Publish(std::move(by_name));
+  return absl::OkStatus();
+}
+
+absl::Status TopicRegistry::OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, storage::FilePool& pool,
+                                    const RecoveredFunction& recovered) {
+  const auto open = [&](Topic& topic, std::size_t number) -> absl::Status {
+    storage::RecoveryReport report;
+    ASSIGN_OR_RETURN(topic.partitions[number],
+                     OpenPartition(topic, static_cast<PartitionId>(number), false, &report));
+    if (report.bytes_scanned > 0) recovered(topic.partitions[number]->name(), report);
+    return absl::OkStatus();
+  };
+  std::size_t jobs = 0;
+  for (const auto& topic : topics) jobs += topic->partitions.size();
+  Countdown countdown(jobs);
+  for (const auto& topic : topics) {
+    for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
+      if (directory_.was_clean()) {  // nothing is read: faster here than handed to other threads
+        countdown.Done(open(*topic, i));
+      } else {
+        pool.Post([&countdown, &open, topic, i] { countdown.Done(open(*topic, i)); });
+      }
+    }
+  }
+  return countdown.Wait();
+}
+
+absl::StatusOr<std::vector<std::pair<TopicPartition, storage::LogSummary>>> TopicRegistry::CloseAll() {
+  std::vector<std::pair<TopicPartition, storage::LogSummary>> summaries;
+  for (const TopicPtr& topic : All()) {
+    for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
+      ASSIGN_OR_RETURN(storage::LogSummary summary, topic->partitions[i]->Close());
+      summaries.emplace_back(TopicPartition{topic->id, static_cast<PartitionId>(i)}, std::move(summary));
+    }
+  }
+  return summaries;
+}
+
+}  // namespace headrace::topic

@@ -1,0 +1,109 @@
+// The broker's topics: name and id to partitions, kept in one file that is replaced whole.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "broker/topic/partition.h"
+#include "broker/topic/topic_config.h"
+#include "protocol/core/mutex.h"
+#include "storage/data_directory.h"
+#include "storage/io/file_pool.h"
+
+namespace headrace::topic {
+
+// One topic as of one moment; immutable, replaced whole by Alter. Thread: any.
+struct Topic {
+  TopicId id;
+  std::string name;
+  TopicConfig config;
+  std::vector<std::shared_ptr<Partition>> partitions;
+};
+using TopicPtr = std::shared_ptr<const Topic>;
+
+// Told of each log that recovery had to look into. Any thread, several at once.
+using RecoveredFunction = std::function<void(const std::string& partition, const storage::RecoveryReport&)>;
+
+struct CreateTopicOptions {
+  std::string name;
+  std::uint32_t partitions = 1;
+  std::vector<std::pair<std::string, std::string>> configs;
+  bool if_not_exists = false;
+  bool internal = false;  // may begin with "__"
+};
+
+struct AlterTopicOptions {
+  std::vector<std::pair<std::string, std::string>> configs;  // an empty value: back to the default
+  std::uint32_t partitions = 0;                              // 0: as it is
+};
+
+// Owned by the broker. Lookups: any thread, a hash lookup under a short lock. Changes are blocking (the file
+// is synced before they show) and serialised: not on a reactor.
+//
+// File `registry` in the data directory (storage/io/small_file.h), one line a topic, in order of names:
+//   <name> <id, 32 hex digits> <partitions> [<key>=<value> ...]
+class TopicRegistry {
+ public:
+  static constexpr std::uint32_t kPartitionsMax = 100'000;  // of one topic
+  static constexpr std::size_t kNameSizeMax = 249;          // Kafka's limit
+
+  TopicRegistry(storage::FileSystem& files, storage::DataDirectory& directory, const PartitionServices& services,
+                const TopicConfig& defaults);
+
+  // Reads the registry and opens every log, recovering on `pool` what was not closed cleanly; `recovered` is
+  // told of each log that had something to tell. What the registry does not know goes to quarantine.
+  // REQUIRES: not on a thread of `pool`.
+  absl::Status Load(storage::FilePool& pool, const RecoveredFunction& recovered) HEADRACE_EXCLUDES(mutex_);
+
+  // nullptr if there is none.
+  TopicPtr Find(std::string_view name) const HEADRACE_EXCLUDES(mutex_);
+  TopicPtr Find(const TopicId& id) const HEADRACE_EXCLUDES(mutex_);
+  // In order of names.
+  std::vector<TopicPtr> All() const HEADRACE_EXCLUDES(mutex_);
+  // kUnknownTopicOrPartition, with the nearest name if one is near.
+  absl::Status UnknownTopic(std::string_view name) const;
+
+  // Errors: kInvalidTopic (Kafka's rules for names), kTopicAlreadyExists, kInvalidPartitions, kInvalidConfig.
+  absl::StatusOr<TopicPtr> Create(const CreateTopicOptions& options) HEADRACE_EXCLUDES(change_mutex_, mutex_);
+  absl::StatusOr<TopicPtr> Alter(const TopicId& id, const AlterTopicOptions& options)
+      HEADRACE_EXCLUDES(change_mutex_, mutex_);
+  // The topic is gone when this returns; its files follow.
+  absl::Status Delete(const TopicId& id) HEADRACE_EXCLUDES(change_mutex_, mutex_);
+
+  // Closes every log, for the clean marker. REQUIRES: no appends any more, flusher idle.
+  absl::StatusOr<std::vector<std::pair<TopicPartition, storage::LogSummary>>> CloseAll();
+
+  std::size_t partition_count() const HEADRACE_EXCLUDES(mutex_);
+
+ private:
+  using TopicMap = std::map<std::string, TopicPtr, std::less<>>;
+
+  absl::Status Save(const TopicMap& topics) HEADRACE_REQUIRES(change_mutex_);
+  absl::StatusOr<std::shared_ptr<Partition>> OpenPartition(const Topic& topic, PartitionId number,
+                                                           bool fresh, storage::RecoveryReport* report);
+  absl::Status OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, storage::FilePool& pool,
+                       const RecoveredFunction& recovered);
+  void Publish(TopicMap topics) HEADRACE_EXCLUDES(mutex_);
+  absl::Status RemoveTree(const std::string& path);
+
+  storage::FileSystem& files_;
+  storage::DataDirectory& directory_;
+  const PartitionServices services_;
+  const TopicConfig defaults_;
+
+  core::Mutex change_mutex_;  // taken before mutex_
+  mutable core::Mutex mutex_;
+  TopicMap by_name_ HEADRACE_GUARDED_BY(mutex_);
+  std::unordered_map<TopicId, TopicPtr> by_id_ HEADRACE_GUARDED_BY(mutex_);
+};
+
+// OK, or kInvalidTopic saying what is wrong: 1 to 249 of [a-zA-Z0-9._-], not "." or "..".
+absl::Status CheckTopicName(std::string_view name, bool internal);
+
+}  // namespace headrace::topic
