@@ -55,7 +55,17 @@ set_up() {
   cmake --build "$build" --parallel "${HEADRACE_JOBS:-$(jobs_that_fit)}" --target headrace-broker headrace
 }
 
+# The data directory, unless the caller names one, or wants none.
+data_option() {
+  local option
+  for option in "$@"; do
+    case "$option" in --data | --data=* | --ephemeral | --help | --help-config | --version) return 0 ;; esac
+  done
+  printf '%s\n' --data ./headrace-data
+}
+
 main() {
+  local data
   case "${1:-}" in
     --help | -h)
       usage
@@ -71,8 +81,10 @@ main() {
       ;;
     *)
       set_up >&2
-      say "headrace-broker --data ./headrace-data $*" >&2
-      exec "$build/bin/headrace-broker" --data ./headrace-data "$@"
+      mapfile -t data < <(data_option "$@")
+      set -- "${data[@]}" "$@"
+      say "headrace-broker $*" >&2
+      exec "$build/bin/headrace-broker" "$@"
       ;;
   esac
 }
