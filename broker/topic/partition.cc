@@ -37,10 +37,13 @@ Partition::Partition(std::string name, std::unique_ptr<storage::Log> log, const 
       staged_producers_(log->producers()),
       log_(std::move(log)) {}
 
+absl::Status Partition::deleted_status() const {
+  if (!deleted_.load(std::memory_order_relaxed)) return absl::OkStatus();
+  return MakeError(ErrorCode::kUnknownTopicOrPartition, absl::StrCat(name_, ": the topic was deleted"));
+}
+
 absl::Status Partition::status() const {
-  if (deleted_.load()) {
-    return MakeError(ErrorCode::kUnknownTopicOrPartition, absl::StrCat(name_, ": the topic was deleted"));
-  }
+  RETURN_IF_ERROR(deleted_status());
   return WithName(log_->fenced(), name_);
 }
 
@@ -231,7 +234,7 @@ void Partition::FinishSync(const absl::Status& status, const storage::SyncPoint&
 }
 
 absl::StatusOr<storage::FileSlice> Partition::Read(storage::ReadCursor& cursor, std::uint64_t size_max) const {
-  if (deleted_.load(std::memory_order_relaxed)) return status();
+  RETURN_IF_ERROR(deleted_status());
   absl::StatusOr<storage::FileSlice> slice = log_->Read(cursor, size_max);
   if (!slice.ok()) return WithName(slice.status(), name_);
   return slice;

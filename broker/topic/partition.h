@@ -65,9 +65,12 @@ class Partition : public std::enable_shared_from_this<Partition> {
   const storage::Log& log() const { return *log_; }
   // "topic-3", for messages.
   const std::string& name() const { return name_; }
+  LeaderEpoch leader_epoch() const { return services_.leader_epoch; }
   std::uint32_t batch_size_max() const { return batch_size_max_.load(std::memory_order_relaxed); }
   // OK, or why nothing can be appended: deleted, fenced.
   absl::Status status() const;
+  // OK, or kUnknownTopicOrPartition: a fenced partition can still be read, a deleted one cannot.
+  absl::Status deleted_status() const;
 
   // Blocking, for the file pool or an administrative thread.
   absl::Status Trim(Offset offset) HEADRACE_EXCLUDES(log_mutex_);

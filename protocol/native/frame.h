@@ -37,7 +37,7 @@ inline constexpr std::uint32_t kProtocolVersion = 1;
 inline constexpr std::size_t kFrameLengthSize = 4;
 inline constexpr std::size_t kFramePrefixSize = 16;
 // The largest Protobuf header either side takes; attachments have limits of their own.
-inline constexpr std::size_t kFrameHeaderSizeMax = 1 << 20;
+inline constexpr std::size_t kFrameHeaderSizeMax = 16 << 20;
 
 enum class FrameType : std::uint8_t {
   kHello = 1,

@@ -1,0 +1,47 @@
+// What native sessions may touch.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "broker/topic/offset_store.h"
+#include "broker/topic/producer_ids.h"
+#include "broker/topic/topic_registry.h"
+#include "storage/io/clock.h"
+#include "storage/io/file_pool.h"
+
+namespace headrace::native {
+
+class StatsResponse;
+
+// The limits a session tells its client and holds it to.
+struct SessionLimits {
+  std::uint64_t frame_size_max = 64 << 20;
+  std::uint64_t batch_size_max = 1 << 20;      // bytes: the default of max.message.bytes
+  std::uint32_t requests_in_flight_max = 0;
+  std::uint64_t push_size_max = 1 << 20;       // bytes of one slice of a stream
+  std::uint64_t waiting_bytes_max = 2 << 20;   // bytes queued on the socket before a stream pauses
+  std::uint64_t fetch_size_max = 64 << 20;     // bytes of one FetchResponse
+  std::uint32_t fetch_wait_ms_max = 60'000;
+  std::uint32_t produce_timeout_ms = 30'000;   // where the request states none
+  std::uint32_t partitions_default = 1;
+  std::uint32_t streams_max = 256;             // of one connection
+  std::size_t decompressed_size_max = 64 << 20;
+};
+
+// Owned by the broker; outlives all sessions. Everything in it may be used from any thread.
+struct Services {
+  topic::TopicRegistry* topics = nullptr;
+  topic::OffsetStore* offsets = nullptr;
+  topic::ProducerIds* producer_ids = nullptr;
+  storage::FilePool* pool = nullptr;
+  storage::Clock* clock = nullptr;
+  SessionLimits limits;
+  std::string cluster_id;
+  std::string version;
+  // Counts a produced batch, for the statistics.
+  std::function<void(std::uint32_t records, std::size_t bytes)> count_produced;
+  std::function<void(bool with_connections, StatsResponse& stats)> fill_stats;
+};
+
+}  // namespace headrace::native
