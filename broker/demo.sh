@@ -48,7 +48,8 @@ start_broker() {
   begun=$(microseconds)
   rm -f "$work/ready"
   mkfifo "$work/ready"
-  "$bin/headrace-broker" --data "$work/data" --set port=0 --ready-json >"$work/ready" 2>>"$work/broker.log" &
+  "$bin/headrace-broker" --data "$work/data" --set port=0 --ready-json \
+    >"$work/ready" 2>>"$work/broker.log" &
   broker_pid=$!
   exec 3<"$work/ready"
   while read -r -t 60 -u 3 line; do
@@ -70,7 +71,7 @@ kill_broker() {
 
 headrace() { "$bin/headrace" --broker "127.0.0.1:$port" "$@"; }
 
-# Every line as "number<TAB>line"; a missing newline at the end of the file is added, as produce has lines only.
+# Every line as "number<TAB>line"; a newline missing at the end of the file is added: produce has lines only.
 number_lines() {
   cat -n -- "$1" | sed 's/^ *//' >"$work/numbered"
   cp -- "$1" "$work/expected"
@@ -95,12 +96,15 @@ consume() {
   local begun took
   begun=$(microseconds)
   headrace consume "$topic" --from beginning --until end --format '%p\t%o\t%k\t%v\n' \
-    >"$work/consumed" 2>"$work/consume.log" || { show_log "$work/consume.log"; fail "headrace consume failed"; }
+    >"$work/consumed" 2>"$work/consume.log" || {
+    show_log "$work/consume.log"
+    fail "headrace consume failed"
+  }
   took=$(($(microseconds) - begun))
   say "consumed: $(rate "$(wc -l <"$work/consumed")" lines "$took")"
 }
 
-# Offsets ascend by exactly one from 0, and line numbers ascend, within each partition; every partition is used.
+# Within each partition, offsets ascend by exactly one from 0, and line numbers ascend; all are used.
 check_order() {
   cut -f 1-3 "$work/consumed" | awk -F '\t' -v partitions="$1" '
     !($1 in next_offset) { next_offset[$1] = 0; last_number[$1] = 0; ++seen }
@@ -114,8 +118,9 @@ check_order() {
     }
     { ++next_offset[$1]; last_number[$1] = $3 }
     END {
-      if (!bad && seen < partitions) { printf "only %d of %d partitions hold records\n", seen, partitions; bad = 1 }
-      exit bad
+      if (bad || seen >= partitions) exit bad
+      printf "only %d of %d partitions hold records\n", seen, partitions
+      exit 1
     }' >"$work/order" || fail "$(cat "$work/order")"
 }
 
@@ -124,7 +129,8 @@ check_bytes() {
   cmp "$work/expected" "$work/sorted" >"$work/difference" 2>&1 && return 0
   printf 'demo: %s\n' "$(cat "$work/difference")" "expected (<) and consumed (>), the first differences:" >&2
   diff -a "$work/expected" "$work/sorted" | head -n 12 >&2 || true
-  fail "what was consumed is not the file: $(wc -l <"$work/sorted") lines of $lines, $(wc -c <"$work/sorted") bytes of $bytes"
+  fail "what was consumed is not the file: $(wc -l <"$work/sorted") lines of $lines," \
+    "$(wc -c <"$work/sorted") bytes of $bytes"
 }
 
 consume_and_compare() {
@@ -137,19 +143,26 @@ consume_and_compare() {
 
 # print_counters: how the record bytes went to the consumer, and what the broker weighs.
 print_counters() {
-  headrace stats --json >"$work/stats" 2>"$work/stats.log" || { show_log "$work/stats.log"; fail "headrace stats failed"; }
+  headrace stats --json >"$work/stats" 2>"$work/stats.log" || {
+    show_log "$work/stats.log"
+    fail "headrace stats failed"
+  }
   say "record bytes sent, by strategy, since the broker started:"
   tr '{}' '\n\n' <"$work/stats" | tr -d ' "' | awk -F ',' '
     /strategy:/ {
       split("", field)
-      for (i = 1; i <= NF; ++i) { colon = index($i, ":"); field[substr($i, 1, colon - 1)] = substr($i, colon + 1) }
+      for (i = 1; i <= NF; ++i) {
+        colon = index($i, ":")
+        field[substr($i, 1, colon - 1)] = substr($i, colon + 1)
+      }
       printf "demo:   %-9s %12d bytes in %6d calls, %12d bytes of them through user space\n", \
         field["strategy"], field["bytes"], field["calls"], field["bytes_through_user"]
       if (field["strategy"] == "sendfile") kernel = field["bytes"]
       user += field["bytes_through_user"]
     }
     END { printf "demo: %d record bytes went by sendfile, %d crossed user space\n", kernel, user }'
-  say "the broker's resident memory: $(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB$/\1/p' "/proc/$broker_pid/status") KiB"
+  resident=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB$/\1/p' "/proc/$broker_pid/status")
+  say "the broker's resident memory: $resident KiB"
 }
 
 main() {

@@ -46,7 +46,7 @@ as_root() {
 require_root() {
   [ "$(id -u)" -ne 0 ] || return 0
   local advice="run this as root, then try again: apt-get install --no-install-recommends $*"
-  command -v sudo >/dev/null || fail "packages are missing, and this is neither root nor is there sudo" "$advice"
+  command -v sudo >/dev/null || fail "packages are missing; this is not root, and there is no sudo" "$advice"
   as_root true || fail "packages are missing, and sudo does not let this user install them" "$advice"
 }
 

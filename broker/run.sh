@@ -32,7 +32,7 @@ jobs_that_fit() {
   if [ "$fit" -lt "$cores" ]; then echo "$fit"; else echo "$cores"; fi
 }
 
-# The tests build in the same tree, with more switched on: a tree that is configured is taken as it is, so that
+# The tests build in the same tree, with more switched on: a configured tree is taken as it is, so that
 # neither start undoes the other's configuration. A tree that was moved here from elsewhere begins anew.
 configure() {
   local fresh=()

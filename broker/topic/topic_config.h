@@ -37,6 +37,8 @@ class TopicConfig {
   // Sets one key, as a topic's own value. Errors: kInvalidConfig for an unknown key (naming the nearest
   // one), a value that is not a number, or one outside its bounds (naming them).
   absl::Status Set(std::string_view key, std::string_view value);
+  // The same for the broker's defaults: changes the value, and it still counts as a default.
+  absl::Status SetDefault(std::string_view key, std::string_view value) { return Apply(key, value); }
   // Returns a key to what `defaults` says.
   absl::Status Unset(std::string_view key, const TopicConfig& defaults);
 
