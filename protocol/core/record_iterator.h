@@ -33,6 +33,7 @@ class RecordIterator {
   std::vector<std::byte> decompressed_;
   ByteSpan rest_;
   Offset base_offset_ = 0;
+  std::int32_t last_offset_delta_ = 0;
   TimestampMs base_timestamp_ = 0;
   std::optional<TimestampMs> append_time_;  // of a batch whose timestamps are the log's append time
   std::int32_t left_ = 0;

@@ -1,0 +1,104 @@
+#include "protocol/core/error_code.h"
+
+#include <array>
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "protocol/core/status_macros.h"
+
+namespace headrace {
+namespace {
+
+constexpr char kPayloadUrl[] = "headrace/error-code";
+
+struct Row {
+  ErrorCode code;
+  absl::StatusCode status;
+  bool retriable;
+  std::string_view name;
+};
+
+using Status = absl::StatusCode;
+constexpr std::array<Row, 31> kRows = {{
+    {ErrorCode::kUnknownServerError, Status::kUnknown, false, "UNKNOWN_SERVER_ERROR"},
+    {ErrorCode::kNone, Status::kOk, false, "NONE"},
+    {ErrorCode::kOffsetOutOfRange, Status::kOutOfRange, false, "OFFSET_OUT_OF_RANGE"},
+    {ErrorCode::kCorruptMessage, Status::kDataLoss, false, "CORRUPT_MESSAGE"},
+    {ErrorCode::kUnknownTopicOrPartition, Status::kNotFound, false, "UNKNOWN_TOPIC_OR_PARTITION"},
+    {ErrorCode::kInvalidFetchSize, Status::kInvalidArgument, false, "INVALID_FETCH_SIZE"},
+    {ErrorCode::kLeaderNotAvailable, Status::kUnavailable, true, "LEADER_NOT_AVAILABLE"},
+    {ErrorCode::kNotLeaderOrFollower, Status::kUnavailable, true, "NOT_LEADER_OR_FOLLOWER"},
+    {ErrorCode::kRequestTimedOut, Status::kDeadlineExceeded, true, "REQUEST_TIMED_OUT"},
+    {ErrorCode::kMessageTooLarge, Status::kInvalidArgument, false, "MESSAGE_TOO_LARGE"},
+    {ErrorCode::kNetworkException, Status::kUnavailable, true, "NETWORK_EXCEPTION"},
+    {ErrorCode::kInvalidTopic, Status::kInvalidArgument, false, "INVALID_TOPIC_EXCEPTION"},
+    {ErrorCode::kRecordListTooLarge, Status::kInvalidArgument, false, "RECORD_LIST_TOO_LARGE"},
+    {ErrorCode::kInvalidTimestamp, Status::kInvalidArgument, false, "INVALID_TIMESTAMP"},
+    {ErrorCode::kUnsupportedVersion, Status::kUnimplemented, false, "UNSUPPORTED_VERSION"},
+    {ErrorCode::kTopicAlreadyExists, Status::kAlreadyExists, false, "TOPIC_ALREADY_EXISTS"},
+    {ErrorCode::kInvalidPartitions, Status::kInvalidArgument, false, "INVALID_PARTITIONS"},
+    {ErrorCode::kInvalidReplicationFactor, Status::kInvalidArgument, false, "INVALID_REPLICATION_FACTOR"},
+    {ErrorCode::kInvalidConfig, Status::kInvalidArgument, false, "INVALID_CONFIG"},
+    {ErrorCode::kInvalidRequest, Status::kInvalidArgument, false, "INVALID_REQUEST"},
+    {ErrorCode::kUnsupportedForMessageFormat, Status::kInvalidArgument, false, "UNSUPPORTED_FOR_MESSAGE_FORMAT"},
+    {ErrorCode::kPolicyViolation, Status::kFailedPrecondition, false, "POLICY_VIOLATION"},
+    {ErrorCode::kOutOfOrderSequence, Status::kFailedPrecondition, false, "OUT_OF_ORDER_SEQUENCE_NUMBER"},
+    {ErrorCode::kDuplicateSequence, Status::kAlreadyExists, false, "DUPLICATE_SEQUENCE_NUMBER"},
+    {ErrorCode::kInvalidProducerEpoch, Status::kFailedPrecondition, false, "INVALID_PRODUCER_EPOCH"},
+    {ErrorCode::kStorageError, Status::kInternal, false, "KAFKA_STORAGE_ERROR"},
+    {ErrorCode::kUnknownProducerId, Status::kNotFound, false, "UNKNOWN_PRODUCER_ID"},
+    {ErrorCode::kUnsupportedCompressionType, Status::kUnimplemented, false, "UNSUPPORTED_COMPRESSION_TYPE"},
+    {ErrorCode::kInvalidRecord, Status::kInvalidArgument, false, "INVALID_RECORD"},
+    {ErrorCode::kThrottlingQuotaExceeded, Status::kResourceExhausted, true, "THROTTLING_QUOTA_EXCEEDED"},
+    {ErrorCode::kUnknownTopicId, Status::kNotFound, false, "UNKNOWN_TOPIC_ID"},
+}};
+constexpr std::array<Row, 2> kNativeRows = {{
+    {ErrorCode::kDiskFull, Status::kResourceExhausted, true, "DISK_FULL"},
+    {ErrorCode::kShuttingDown, Status::kUnavailable, true, "SHUTTING_DOWN"},
+}};
+
+const Row& RowOf(ErrorCode code) {
+  for (const Row& row : kRows) {
+    if (row.code == code) return row;
+  }
+  for (const Row& row : kNativeRows) {
+    if (row.code == code) return row;
+  }
+  return kRows[0];
+}
+
+// For statuses that nobody gave a code.
+ErrorCode NearestCode(absl::StatusCode status) {
+  switch (status) {
+    case Status::kOk: return ErrorCode::kNone;
+    case Status::kInvalidArgument: return ErrorCode::kInvalidRequest;
+    case Status::kDeadlineExceeded: return ErrorCode::kRequestTimedOut;
+    case Status::kDataLoss: return ErrorCode::kCorruptMessage;
+    case Status::kResourceExhausted: return ErrorCode::kDiskFull;
+    case Status::kInternal: return ErrorCode::kStorageError;
+    default: return ErrorCode::kUnknownServerError;
+  }
+}
+
+}  // namespace
+
+absl::Status MakeError(ErrorCode code, std::string_view message) {
+  HEADRACE_CHECK(code != ErrorCode::kNone);
+  absl::Status status(RowOf(code).status, absl::string_view(message.data(), message.size()));
+  status.SetPayload(kPayloadUrl, absl::Cord(std::to_string(static_cast<int>(code))));
+  return status;
+}
+
+ErrorCode CodeOf(const absl::Status& status) {
+  if (status.ok()) return ErrorCode::kNone;
+  if (const auto payload = status.GetPayload(kPayloadUrl)) {
+    return static_cast<ErrorCode>(std::stoi(std::string(*payload)));
+  }
+  return NearestCode(status.code());
+}
+
+bool IsRetriable(ErrorCode code) { return RowOf(code).retriable; }
+
+std::string_view NameOf(ErrorCode code) { return RowOf(code).name; }
+
+}  // namespace headrace

@@ -1,0 +1,98 @@
+#include "protocol/core/record_batch_builder.h"
+
+#include <algorithm>
+
+#include "protocol/core/crc32c.h"
+#include "protocol/core/status_macros.h"
+#include "protocol/core/varint.h"
+
+namespace headrace {
+namespace {
+
+std::size_t BytesSize(const std::optional<ByteSpan>& bytes) {
+  if (!bytes) return VarintSize(-1);
+  return VarintSize(static_cast<std::int64_t>(bytes->size())) + bytes->size();
+}
+
+std::byte* WriteBytes(std::byte* at, const std::optional<ByteSpan>& bytes) {
+  if (!bytes) return WriteVarint(at, -1);
+  at = WriteVarint(at, static_cast<std::int64_t>(bytes->size()));
+  return std::copy(bytes->begin(), bytes->end(), at);
+}
+
+std::size_t HeadersSize(std::span<const RecordHeaderView> headers) {
+  std::size_t size = VarintSize(static_cast<std::int64_t>(headers.size()));
+  for (const RecordHeaderView& header : headers) size += BytesSize(AsBytes(header.key)) + BytesSize(header.value);
+  return size;
+}
+
+}  // namespace
+
+RecordBatchBuilder::RecordBatchBuilder(Compression compression) : compression_(compression) {}
+
+std::size_t RecordBatchBuilder::RecordSizeMax(const RecordView& record) {
+  // Length and offset delta take up to 5 bytes each, the timestamp delta 10, attributes 1.
+  return 21 + BytesSize(record.key) + BytesSize(record.value) + HeadersSize(record.headers);
+}
+
+void RecordBatchBuilder::Add(const RecordView& record) {
+  if (buffer_.empty()) buffer_.resize(kBatchHeaderSize);
+  if (count_ == 0) base_timestamp_ = max_timestamp_ = record.timestamp;
+  max_timestamp_ = std::max(max_timestamp_, record.timestamp);
+  const std::int64_t timestamp_delta = record.timestamp - base_timestamp_;
+  const std::size_t body = 1 + VarintSize(timestamp_delta) + VarintSize(count_) + BytesSize(record.key) +
+                           BytesSize(record.value) + HeadersSize(record.headers);
+  const std::size_t start = buffer_.size();
+  buffer_.resize(start + VarintSize(static_cast<std::int64_t>(body)) + body);
+  std::byte* at = WriteVarint(buffer_.data() + start, static_cast<std::int64_t>(body));
+  *at++ = std::byte{0};  // attributes: none are defined
+  at = WriteVarint(at, timestamp_delta);
+  at = WriteVarint(at, count_);
+  at = WriteBytes(at, record.key);
+  at = WriteBytes(at, record.value);
+  at = WriteVarint(at, static_cast<std::int64_t>(record.headers.size()));
+  for (const RecordHeaderView& header : record.headers) {
+    at = WriteBytes(at, AsBytes(header.key));
+    at = WriteBytes(at, header.value);
+  }
+  ++count_;
+}
+
+void RecordBatchBuilder::SetProducer(ProducerId id, std::int16_t epoch, std::int32_t base_sequence) {
+  producer_id_ = id;
+  producer_epoch_ = epoch;
+  base_sequence_ = base_sequence;
+}
+
+void RecordBatchBuilder::WriteHeader(std::vector<std::byte>& batch, std::uint16_t attributes) const {
+  std::byte* at = batch.data();
+  StampBatch(batch, 0, kNoLeaderEpoch);
+  StoreBigEndian(at + 8, static_cast<std::int32_t>(batch.size() - kBatchLengthEnd));
+  at[16] = std::byte{2};
+  StoreBigEndian(at + 21, attributes);
+  StoreBigEndian(at + 23, count_ - 1);
+  StoreBigEndian(at + 27, base_timestamp_);
+  StoreBigEndian(at + 35, max_timestamp_);
+  StoreBigEndian(at + 43, producer_id_);
+  StoreBigEndian(at + 51, producer_epoch_);
+  StoreBigEndian(at + 53, base_sequence_);
+  StoreBigEndian(at + 57, count_);
+  StoreBigEndian(at + 17, Crc32c(ByteSpan(batch).subspan(kBatchCrcStart)));
+}
+
+absl::StatusOr<std::vector<std::byte>> RecordBatchBuilder::Build() {
+  HEADRACE_CHECK(count_ > 0);
+  std::vector<std::byte> batch;
+  if (compression_ == Compression::kNone) {
+    batch.swap(buffer_);
+  } else {
+    batch.resize(kBatchHeaderSize);
+    RETURN_IF_ERROR(Compress(compression_, ByteSpan(buffer_).subspan(kBatchHeaderSize), batch));
+    buffer_.clear();
+  }
+  WriteHeader(batch, static_cast<std::uint16_t>(compression_));
+  count_ = 0;
+  return batch;
+}
+
+}  // namespace headrace
