@@ -95,9 +95,11 @@ main() {
     fail "this is not a Debian system; install the like of: ${wanted[*]}" "then set HEADRACE_INSTALL=no"
   fi
   local missing
-  mapfile -t missing < <(missing_of "${wanted[@]}")
-  if [ "${#missing[@]}" -gt 0 ]; then
-    install_packages "${missing[@]}"
+  missing=$(missing_of "${wanted[@]}")
+  if [ -n "$missing" ]; then
+    # Names of packages hold no spaces: one word each.
+    # shellcheck disable=SC2086
+    install_packages $missing
   fi
 }
 

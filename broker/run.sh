@@ -55,17 +55,16 @@ set_up() {
   cmake --build "$build" --parallel "${HEADRACE_JOBS:-$(jobs_that_fit)}" --target headrace-broker headrace
 }
 
-# The data directory, unless the caller names one, or wants none.
-data_option() {
+# Whether the caller names the data directory, or wants none.
+names_data() {
   local option
   for option in "$@"; do
     case "$option" in --data | --data=* | --ephemeral | --help | --help-config | --version) return 0 ;; esac
   done
-  printf '%s\n' --data ./headrace-data
+  return 1
 }
 
 main() {
-  local data
   case "${1:-}" in
     --help | -h)
       usage
@@ -81,8 +80,7 @@ main() {
       ;;
     *)
       set_up >&2
-      mapfile -t data < <(data_option "$@")
-      set -- "${data[@]}" "$@"
+      names_data "$@" || set -- --data ./headrace-data "$@"
       say "headrace-broker $*" >&2
       exec "$build/bin/headrace-broker" "$@"
       ;;

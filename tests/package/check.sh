@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs a build into a directory of its own and builds a separate project there: linked to the shared
-# library, to the static one, and to the shared one by pkg-config. Each sends and receives through the installed
-# broker.
+# library, to the static one, and to the shared one by pkg-config. Each sends and receives through
+# the installed broker.
 #   tests/package/check.sh BUILD_DIRECTORY COMPILER
 set -euo pipefail
 
