@@ -1,0 +1,46 @@
+#include "storage/io/file_cache.h"
+
+#include "protocol/core/status_macros.h"
+
+namespace headrace::storage {
+
+FileCache::FileCache(FileSystem& files, std::size_t open_max) : files_(files), open_max_(open_max) {}
+
+absl::StatusOr<std::shared_ptr<File>> FileCache::Get(const std::string& path, OpenMode mode) {
+  {
+    const core::MutexLock lock(mutex_);
+    if (const auto found = by_path_.find(path); found != by_path_.end()) {
+      entries_.splice(entries_.begin(), entries_, found->second);
+      return found->second->file;
+    }
+  }
+  // Opened without the lock: an open may wait for the disk, and others need the cache meanwhile.
+  ASSIGN_OR_RETURN(std::shared_ptr<File> file, files_.Open(path, mode));
+  std::list<Entry> evicted;  // destroyed, and so perhaps closed, after the lock
+  const core::MutexLock lock(mutex_);
+  if (const auto found = by_path_.find(path); found != by_path_.end()) return found->second->file;
+  entries_.push_front({path, file});
+  by_path_[path] = entries_.begin();
+  while (entries_.size() > open_max_) {
+    by_path_.erase(entries_.back().path);
+    evicted.splice(evicted.begin(), entries_, std::prev(entries_.end()));
+  }
+  return file;
+}
+
+void FileCache::Drop(const std::string& path) {
+  std::shared_ptr<File> dropped;
+  const core::MutexLock lock(mutex_);
+  const auto found = by_path_.find(path);
+  if (found == by_path_.end()) return;
+  dropped = std::move(found->second->file);
+  entries_.erase(found->second);
+  by_path_.erase(found);
+}
+
+std::size_t FileCache::open_count() const {
+  const core::MutexLock lock(mutex_);
+  return entries_.size();
+}
+
+}  // namespace headrace::storage
