@@ -36,8 +36,9 @@ class DataDirectory {
   // format refuses to start, changing nothing), reads and then removes `clean`, before anything else may
   // write. Errors name the path, and the process id that holds the lock.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(FileSystem& files, Clock& clock, std::string path,
-                                                             std::size_t open_files_max,
+                                                             std::size_t open_files_max, std::string boot_id,
                                                              std::function<void(const std::string&)> report);
+  ~DataDirectory();
 
   const std::string& path() const { return path_; }
   const DataDirectoryMeta& meta() const { return meta_; }
@@ -63,6 +64,10 @@ class DataDirectory {
 
  private:
   DataDirectory(FileSystem& files, std::string path);
+  absl::Status ReadMeta();
+  absl::Status WriteMeta();
+  absl::Status ReadClean();
+  void QuarantineOrReport(const std::string& path, const std::string& reason);
 
   FileSystem& files_;
   std::string path_;
@@ -73,5 +78,8 @@ class DataDirectory {
   std::map<TopicPartition, LogSummary> summaries_;
   LogEnvironment environment_;
 };
+
+// The running kernel's boot id, or "" where the kernel does not tell.
+std::string ReadBootId();
 
 }  // namespace headrace::storage
