@@ -148,7 +148,7 @@ print_counters() {
     fail "headrace stats failed"
   }
   say "record bytes sent, by strategy, since the broker started:"
-  tr '{}' '\n\n' <"$work/stats" | tr -d ' "' | awk -F ',' '
+  tr '{}' '[\n*]' <"$work/stats" | tr -d ' "' | awk -F ',' '
     /strategy:/ {
       split("", field)
       for (i = 1; i <= NF; ++i) {
