@@ -1,0 +1,51 @@
+// The program `headrace`: everything a person does with a broker from a shell.
+#include <cstdlib>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "client/cli/command.h"
+#include "client/cli/offline/offline_commands.h"
+
+namespace headrace::cli {
+namespace {
+
+// Parses the command line and runs what it asks for. CLI11 reports by exceptions, which end here.
+int Main(int argc, char** argv) {
+  Context context;
+  CLI::App app("Headrace: an append-only log broker. Talks to the broker at --broker.", "headrace");
+  app.add_option("-b,--broker", context.broker, "Broker, as host:port")
+      ->envname("HEADRACE_BROKER")
+      ->default_val("127.0.0.1:9092");
+  app.add_flag("--json", context.json, "Print JSON, one document per line");
+  app.set_version_flag("--version", "headrace " HEADRACE_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();  // --broker and --json may also stand after the command
+  AddTopicCommand(app, context);
+  AddProduceCommand(app, context);
+  AddConsumeCommand(app, context);
+  AddOffsetsCommand(app, context);
+  AddStatsCommand(app, context);
+  offline::AddBenchTransferCommand(AddBenchCommand(app, context), context);
+  offline::AddDumpCommand(app, context);
+  offline::AddFsckCommand(app, context);
+  AddCompletionCommand(app, context);
+  app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 cannot connect to the broker.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+  CatchSignals();
+  const int code = context.run();
+  context.output.Flush();
+  if (code == kDone && !context.output.error().empty()) {
+    return context.Fail("cannot write to standard output: " + context.output.error());
+  }
+  return code;
+}
+
+}  // namespace
+}  // namespace headrace::cli
+
+int main(int argc, char** argv) { return headrace::cli::Main(argc, argv); }

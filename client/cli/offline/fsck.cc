@@ -1,0 +1,220 @@
+#include "client/cli/offline/fsck.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "protocol/core/error_code.h"
+#include "protocol/core/status_macros.h"
+#include "storage/data_directory.h"
+#include "storage/io/small_file.h"
+
+namespace headrace::cli::offline {
+namespace {
+
+using storage::DirectoryEntry;
+
+constexpr std::string_view kLogSuffix = ".log";
+constexpr std::size_t kNameDigits = 20;
+constexpr std::size_t kCopyPiece = 1U << 20;
+
+template <typename T>
+std::optional<T> ParseNumber(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || text.starts_with('-')) return std::nullopt;
+  return value;
+}
+
+// The base offset in a segment's file name.
+std::optional<Offset> BaseOffsetOf(std::string_view name) {
+  if (!name.ends_with(kLogSuffix) || name.size() != kNameDigits + kLogSuffix.size()) return std::nullopt;
+  return ParseNumber<Offset>(name.substr(0, kNameDigits));
+}
+
+}  // namespace
+
+void Fsck::Report(Finding finding) {
+  ++report_.findings;
+  if (!finding.repair.empty()) ++report_.repaired;
+  on_finding_(finding);
+}
+
+absl::StatusOr<FsckReport> Fsck::Run() {
+  const auto top = files_.List(directory_);
+  if (!top.ok()) return top.status();
+  const bool ours = std::any_of(top->begin(), top->end(), [](const DirectoryEntry& entry) { return entry.name == "meta"; });
+  if (!ours) {
+    return absl::FailedPreconditionError(directory_ + " is no Headrace data directory: it has no file 'meta'");
+  }
+  ASSIGN_OR_RETURN(const auto lock, files_.Lock(directory_ + "/lock"));
+  RETURN_IF_ERROR(CheckMeta());
+  const auto topics = files_.List(directory_ + "/topics");
+  if (topics.status().code() == absl::StatusCode::kNotFound) return report_;
+  if (!topics.ok()) return topics.status();
+  for (const DirectoryEntry& topic : *topics) RETURN_IF_ERROR(CheckTopic(topic.name));
+  if (cut_ && std::any_of(top->begin(), top->end(), [](const DirectoryEntry& entry) { return entry.name == "clean"; })) {
+    // What the last shutdown knew is no longer so: the next start must look for itself.
+    ASSIGN_OR_RETURN(const std::string aside, FreeQuarantinePath("clean"));
+    RETURN_IF_ERROR(files_.Rename(directory_ + "/clean", aside));
+    RETURN_IF_ERROR(files_.SyncDirectory(directory_));
+  }
+  return report_;
+}
+
+absl::Status Fsck::CheckMeta() {
+  const std::string path = directory_ + "/meta";
+  const auto meta = storage::ReadSmallFile(files_, path);
+  if (!meta.ok()) {
+    Report({path, std::nullopt, std::string(MessageOf(meta.status())), ""});
+    return absl::OkStatus();
+  }
+  if (meta->format <= storage::DataDirectoryMeta::kFormat) return absl::OkStatus();
+  return absl::FailedPreconditionError(path + " has format " + std::to_string(meta->format) +
+                                       ", and this program knows formats up to " +
+                                       std::to_string(storage::DataDirectoryMeta::kFormat) + "; use a newer one");
+}
+
+absl::Status Fsck::CheckTopic(const std::string& name) {
+  const std::string path = directory_ + "/topics/" + name;
+  if (!TopicId::Parse(name)) {
+    Report({path, std::nullopt, "the name is no topic id (32 hexadecimal digits); the broker leaves it alone", ""});
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const auto entries, files_.List(path));
+  for (const DirectoryEntry& entry : entries) {
+    if (entry.kind == DirectoryEntry::Kind::kDirectory && ParseNumber<PartitionId>(entry.name)) {
+      RETURN_IF_ERROR(CheckPartition(path + "/" + entry.name, name + "-" + entry.name));
+    } else {
+      Report({path + "/" + entry.name, std::nullopt, "the name is no partition number", ""});
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Fsck::Segment>> Fsck::FindSegments(const std::string& directory) {
+  ASSIGN_OR_RETURN(const auto entries, files_.List(directory));
+  std::vector<Segment> segments;
+  for (const DirectoryEntry& entry : entries) {
+    const std::string path = directory + "/" + entry.name;
+    const auto base = BaseOffsetOf(entry.name);
+    if (base && entry.kind == DirectoryEntry::Kind::kFile) segments.push_back({*base, path});
+    else if (entry.name.ends_with(kLogSuffix)) Report({path, std::nullopt, "the name is no segment's", ""});
+  }
+  std::sort(segments.begin(), segments.end(),
+            [](const Segment& a, const Segment& b) { return a.base_offset < b.base_offset; });
+  return segments;
+}
+
+absl::Status Fsck::CheckPartition(const std::string& directory, const std::string& quarantine_name) {
+  ++report_.partitions;
+  ASSIGN_OR_RETURN(const std::vector<Segment> segments, FindSegments(directory));
+  LogState state;
+  state.quarantine_name = quarantine_name;
+  for (const Segment& segment : segments) {
+    if (state.next && segment.base_offset != *state.next) {
+      Report({segment.path, std::nullopt,
+              "the segment begins at offset " + std::to_string(segment.base_offset) + ", and the one before ends at " +
+                  std::to_string(*state.next),
+              ""});
+    }
+    state.next = segment.base_offset;
+    RETURN_IF_ERROR(CheckSegment(segment, &segment == &segments.back(), state));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Fsck::CheckSegment(const Segment& segment, bool is_last, LogState& state) {
+  ++report_.segments;
+  ASSIGN_OR_RETURN(const auto file, files_.Open(segment.path, storage::OpenMode::kRead));
+  ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
+  report_.bytes += size;
+  BatchWalk walk(*file, size);
+  while (true) {
+    ASSIGN_OR_RETURN(const auto stretch, walk.Next());
+    if (!stretch) return absl::OkStatus();
+    if (stretch->kind == Stretch::Kind::kTorn) {
+      RETURN_IF_ERROR(CheckTear(segment, *stretch, is_last, state));
+      // How far the next segment must continue is not known behind a tear.
+      if (!is_last) state.next.reset();
+    } else {
+      CheckContinues(segment, *stretch, state);
+    }
+  }
+}
+
+void Fsck::CheckContinues(const Segment& segment, const Stretch& stretch, LogState& state) {
+  if (stretch.kind == Stretch::Kind::kDamaged) {
+    const std::string from = state.next ? " from offset " + std::to_string(*state.next) : "";
+    Report({segment.path, stretch.position,
+            std::to_string(stretch.size) + " bytes" + from + " are damaged, sound batches follow: " + stretch.problem, ""});
+    state.next.reset();
+    return;
+  }
+  const RecordBatchView& batch = *stretch.batch;
+  if (state.next && batch.base_offset() != *state.next) {
+    Report({segment.path, stretch.position,
+            "the batch begins at offset " + std::to_string(batch.base_offset()) + ", expected " +
+                std::to_string(*state.next),
+            ""});
+  }
+  ++report_.batches;
+  report_.records += static_cast<std::uint64_t>(batch.record_count());
+  state.next = batch.last_offset() + 1;
+}
+
+absl::Status Fsck::CheckTear(const Segment& segment, const Stretch& tear, bool is_last, const LogState& state) {
+  Finding finding{segment.path, tear.position,
+                  std::to_string(tear.size) + " bytes at the end are no batch: " + tear.problem, ""};
+  if (repair_ && is_last) {
+    ASSIGN_OR_RETURN(const std::string copy, CutTail(segment, tear, state));
+    finding.repair = "moved to " + copy;
+  }
+  Report(std::move(finding));
+  return absl::OkStatus();
+}
+
+// The copy is on disk, with its name, before the tail goes.
+absl::StatusOr<std::string> Fsck::CutTail(const Segment& segment, const Stretch& tear, const LogState& state) {
+  ASSIGN_OR_RETURN(const std::string copy,
+                   FreeQuarantinePath(state.quarantine_name + "-" + std::to_string(segment.base_offset) + ".tail"));
+  ASSIGN_OR_RETURN(const auto from, files_.Open(segment.path, storage::OpenMode::kWrite));
+  ASSIGN_OR_RETURN(const auto to, files_.Open(copy, storage::OpenMode::kCreate));
+  std::vector<std::byte> piece(kCopyPiece);
+  for (std::uint64_t done = 0; done < tear.size;) {
+    const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), tear.size - done));
+    ASSIGN_OR_RETURN(const std::size_t got, from->ReadAt(tear.position + done, MutableByteSpan(piece).first(want)));
+    if (got != want) return absl::DataLossError(segment.path + " became shorter while it was read");
+    const ByteSpan bytes = ByteSpan(piece).first(got);
+    RETURN_IF_ERROR(to->WriteAt(done, {&bytes, 1}));
+    done += got;
+  }
+  RETURN_IF_ERROR(to->Sync());
+  const std::string why = segment.path + ", position " + std::to_string(tear.position) + ", cut by fsck: " + tear.problem + "\n";
+  RETURN_IF_ERROR(WriteFile(copy + ".reason", AsBytes(why)));
+  RETURN_IF_ERROR(files_.SyncDirectory(directory_ + "/quarantine"));
+  RETURN_IF_ERROR(from->Truncate(tear.position));
+  RETURN_IF_ERROR(from->Sync());
+  cut_ = true;
+  return copy;
+}
+
+absl::StatusOr<std::string> Fsck::FreeQuarantinePath(const std::string& name) {
+  const std::string quarantine = directory_ + "/quarantine";
+  RETURN_IF_ERROR(files_.CreateDirectory(quarantine));
+  RETURN_IF_ERROR(files_.SyncDirectory(directory_));
+  ASSIGN_OR_RETURN(const auto entries, files_.List(quarantine));
+  std::set<std::string> taken;
+  for (const DirectoryEntry& entry : entries) taken.insert(entry.name);
+  std::string free = name;
+  for (int n = 1; taken.contains(free); ++n) free = name + "." + std::to_string(n);
+  return quarantine + "/" + free;
+}
+
+absl::Status Fsck::WriteFile(const std::string& path, ByteSpan content) {
+  ASSIGN_OR_RETURN(const auto file, files_.Open(path, storage::OpenMode::kCreate));
+  RETURN_IF_ERROR(file->WriteAt(0, {&content, 1}));
+  return file->Sync();
+}
+
+}  // namespace headrace::cli::offline
