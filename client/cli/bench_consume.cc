@@ -79,7 +79,7 @@ void Print(Context& context, const BenchArguments& arguments, const BenchTopic& 
     return context.PrintJson(document);
   }
   std::string text = "consumed     " + ForPeople(result) + "\n" + ForPeople(use, result);
-  Table table({"TRANSFER", "CALLS", "BYTES", "THROUGH USER SPACE", "SHORT SENDS", "WAITS"});
+  Table table("lrrrrr", {"TRANSFER", "CALLS", "BYTES", "THROUGH USER SPACE", "SHORT SENDS", "WAITS"});
   for (const TransferCounters& transfer : use.transfers) {
     table.Add({transfer.strategy, std::to_string(transfer.calls), HumanBytes(static_cast<double>(transfer.bytes)),
                HumanBytes(static_cast<double>(transfer.bytes_through_user)), std::to_string(transfer.short_sends),

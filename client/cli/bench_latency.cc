@@ -178,7 +178,7 @@ void Print(Context& context, const BenchArguments& arguments, const BenchTopic& 
     document["broker"] = ToJson(use);
     return context.PrintJson(document);
   }
-  Table table(LatencyHead());
+  Table table("lrrrrrrr", LatencyHead());
   table.Add(LatencyRow("acknowledged", result.acknowledged));
   table.Add(LatencyRow("received", result.received));
   if (!arguments.one_at_a_time) table.Add(LatencyRow("(sent late)", result.late));

@@ -16,7 +16,7 @@ void Print(Context& context, const BenchArguments& arguments, const BenchTopic& 
     document["broker"] = ToJson(use);
     return context.PrintJson(document);
   }
-  Table table(LatencyHead());
+  Table table("lrrrrrrr", LatencyHead());
   table.Add(LatencyRow(arguments.rate > 0 ? "due to acknowledged" : "sent to acknowledged", latency));
   const double batches = static_cast<double>(std::max<std::uint64_t>(use.batches, 1));
   context.output.Write("produced     " + ForPeople(result) + "\n" + table.ToString() + ForPeople(use, result) +

@@ -1,14 +1,33 @@
 // The program `headrace`: everything a person does with a broker from a shell.
 #include <cstdlib>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "client/cli/command.h"
 #include "client/cli/offline/offline_commands.h"
+#include "client/cli/text.h"
 
 namespace headrace::cli {
 namespace {
+
+// What to say when a command is missing or unknown: CLI11 calls both missing.
+std::string ExplainCommand(const CLI::App& app) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  std::vector<std::string> known;
+  for (const CLI::App* each : at->get_subcommands([](const CLI::App*) { return true; })) known.push_back(each->get_name());
+  std::string list;
+  for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
+  const std::vector<std::string> rest = app.remaining(true);
+  const std::string path = at == &app ? "headrace" : "headrace " + at->get_name();
+  if (rest.empty()) return path + " needs a command: " + list + " (more with --help)";
+  const std::vector<std::string> similar = SimilarNames(rest.front(), known);
+  if (similar.empty()) return path + ": unknown command '" + rest.front() + "'; known are " + list;
+  return path + ": unknown command '" + rest.front() + "'; did you mean " + similar.front() + "?";
+}
 
 // Parses the command line and runs what it asks for. CLI11 reports by exceptions, which end here.
 int Main(int argc, char** argv) {
@@ -33,6 +52,11 @@ int Main(int argc, char** argv) {
   app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 cannot connect to the broker.");
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    PrintNote(std::string_view(error.what()).find("subcommand") != std::string_view::npos
+                  ? ExplainCommand(app)
+                  : std::string(error.what()) + " (more with --help)");
+    return kUsage;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }

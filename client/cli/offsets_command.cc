@@ -96,7 +96,7 @@ std::vector<std::string> ToRow(const OffsetsArguments& arguments, const Partitio
 void Print(Context& context, const OffsetsArguments& arguments, const TopicInfo& topic, const Committed& committed) {
   std::vector<std::string> head = {"PARTITION", "START", "END", "RECORDS"};
   if (!arguments.consumer.empty()) head.insert(head.end(), {"COMMITTED", "LAG", "COMMITTED AT"});
-  Table table(std::move(head));
+  Table table("rrrrrrl", std::move(head));
   for (const PartitionInfo& info : topic.partitions) {
     const auto& wanted = arguments.partitions;
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), info.partition) == wanted.end()) continue;

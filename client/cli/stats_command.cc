@@ -24,7 +24,7 @@ struct StatsArguments {
 std::string Bytes(std::uint64_t bytes) { return HumanBytes(static_cast<double>(bytes)); }
 
 std::string TransferTable(const std::vector<TransferCounters>& transfers) {
-  Table table({"TRANSFER", "CALLS", "BYTES", "THROUGH USER SPACE", "SHORT SENDS", "WAITS"});
+  Table table("lrrrrr", {"TRANSFER", "CALLS", "BYTES", "THROUGH USER SPACE", "SHORT SENDS", "WAITS"});
   for (const TransferCounters& transfer : transfers) {
     table.Add({transfer.strategy, std::to_string(transfer.calls), Bytes(transfer.bytes),
                Bytes(transfer.bytes_through_user), std::to_string(transfer.short_sends),
@@ -34,7 +34,7 @@ std::string TransferTable(const std::vector<TransferCounters>& transfers) {
 }
 
 std::string ConnectionTable(const std::vector<ConnectionInfo>& connections) {
-  Table table({"CONNECTION", "PEER", "CLIENT", "IN", "OUT", "WAITING", "REQUESTS", "STALLED"});
+  Table table("rllrrrrr", {"CONNECTION", "PEER", "CLIENT", "IN", "OUT", "WAITING", "REQUESTS", "STALLED"});
   for (const ConnectionInfo& info : connections) {
     table.Add({std::to_string(info.id), info.peer, info.client_id, Bytes(info.bytes_in), Bytes(info.bytes_out),
                Bytes(info.bytes_waiting), std::to_string(info.requests_in_flight),

@@ -30,10 +30,6 @@ std::size_t Width(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-bool IsNumeric(std::string_view cell) {
-  return !cell.empty() && ((cell[0] >= '0' && cell[0] <= '9') || cell[0] == '-' || cell.starts_with("< "));
-}
-
 void AppendEscaped(std::string& out, char c) {
   static constexpr std::string_view kHex = "0123456789abcdef";
   switch (c) {
@@ -152,8 +148,7 @@ std::string Table::ToString() const {
   for (const auto& row : rows_) {
     for (std::size_t i = 0; i < row.size(); ++i) {
       const std::string padding(widths[i] - Width(row[i]), ' ');
-      // A head stands over its column's numbers.
-      const bool right = IsNumeric(&row == &rows_[0] && rows_.size() > 1 && i < rows_[1].size() ? rows_[1][i] : row[i]);
+      const bool right = i < alignment_.size() && alignment_[i] == 'r';
       out.append(right ? padding : "").append(row[i]).append(right ? "" : padding).append("  ");
     }
     out.erase(out.find_last_not_of(' ') + 1);

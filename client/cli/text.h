@@ -31,16 +31,19 @@ std::string HumanNanoseconds(double nanoseconds);
 // printf's "%.*f".
 std::string Fixed(double value, int digits);
 
-// Rows of cells, the first row being the head; columns in `right` (by index) are aligned to the right.
+// Rows of cells under a head. `alignment` has a letter for each column: l to the left, r to the right.
 class Table {
  public:
-  explicit Table(std::vector<std::string> head) { rows_.push_back(std::move(head)); }
+  Table(std::string alignment, std::vector<std::string> head) : alignment_(std::move(alignment)) {
+    rows_.push_back(std::move(head));
+  }
   void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
   bool empty() const { return rows_.size() == 1; }
-  // One line per row, two spaces between columns. Cells that begin with a digit or '-' go to the right.
+  // One line per row, two spaces between columns.
   std::string ToString() const;
 
  private:
+  std::string alignment_;
   std::vector<std::vector<std::string>> rows_;
 };
 

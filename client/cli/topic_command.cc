@@ -50,7 +50,7 @@ std::string DescribeForPeople(const TopicInfo& topic) {
   for (const TopicConfigEntry& entry : topic.configs) {
     out += "  " + entry.key + "=" + entry.value + (entry.is_default ? "  (default)\n" : "\n");
   }
-  Table table({"PARTITION", "START", "HIGH WATERMARK", "END", "SIZE", "SEGMENTS", "EPOCH", "STATE"});
+  Table table("rrrrrrrl", {"PARTITION", "START", "HIGH WATERMARK", "END", "SIZE", "SEGMENTS", "EPOCH", "STATE"});
   for (const PartitionInfo& info : topic.partitions) {
     table.Add({std::to_string(info.partition), std::to_string(info.start_offset),
                std::to_string(info.high_watermark), std::to_string(info.end_offset),
@@ -94,7 +94,7 @@ int List(Context& context, const TopicArguments& arguments) {
   if (!admin) return context.FailToConnect(admin.error());
   auto topics = admin->ListTopics(arguments.internal);
   if (!topics) return context.Fail(topics.error());
-  Table table({"TOPIC", "PARTITIONS", "DURABILITY", "ID"});
+  Table table("lrll", {"TOPIC", "PARTITIONS", "DURABILITY", "ID"});
   for (const TopicInfo& topic : *topics) {
     if (context.json) context.PrintJson(ToJson(topic));
     else table.Add({topic.name, std::to_string(topic.partition_count), ConfigOf(topic, "durability"), topic.id});

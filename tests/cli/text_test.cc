@@ -76,8 +76,8 @@ TEST_CASE("Text: numbers with units") {
   CHECK(HumanSeconds(3725) == "1h02m");
 }
 
-TEST_CASE("Text: a table aligns numbers to the right") {
-  Table table({"NAME", "COUNT"});
+TEST_CASE("Text: a table aligns its columns") {
+  Table table("lr", {"NAME", "COUNT"});
   CHECK(table.empty());
   table.Add({"a", "5"});
   table.Add({"long name", "1234567"});

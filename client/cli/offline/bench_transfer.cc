@@ -145,7 +145,7 @@ absl::Status Measure(const TransferArguments& arguments, std::vector<Row>& rows)
 std::string Percent(double share) { return Fixed(share * 100, 0) + " %"; }
 
 void PrintTable(Context& context, const TransferArguments& arguments, const std::vector<Row>& rows) {
-  Table table({"", "TRANSITIONS", "PER MiB", "CPU COPIES", "DMA COPIES", "THROUGH USER", "FAULTS", "COPYING RECEIVER",
+  Table table("lrrrrrrrrrr", {"", "TRANSITIONS", "PER MiB", "CPU COPIES", "DMA COPIES", "THROUGH USER", "FAULTS", "COPYING RECEIVER",
                "CPU", "DISCARDING RECEIVER", "CPU"});
   table.Add({"", "(textbook)", "(counted)", "(textbook)", "(textbook)", "(counted)", "(per MiB)", "(measured)",
              "(s per GiB)", "(measured)", "(s per GiB)"});

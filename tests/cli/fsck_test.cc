@@ -1,0 +1,178 @@
+#include "client/cli/offline/fsck.h"
+
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <fstream>
+
+#include "storage/io/posix_file_system.h"
+#include "storage/io/small_file.h"
+#include "tests/cli/segment_bytes.h"
+
+namespace headrace::cli::offline {
+namespace {
+
+const std::string kTopic = "0123456789abcdef0123456789abcdef";
+
+// A data directory under the system's temporary one, with one partition; removed at the end.
+class Directory {
+ public:
+  Directory() {
+    std::string name = (std::filesystem::temp_directory_path() / "headrace-fsck-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+    std::filesystem::create_directories(partition());
+    REQUIRE(storage::ReplaceSmallFile(files_, path_ + "/meta", 1, AsBytes("content")).ok());
+  }
+  ~Directory() { std::filesystem::remove_all(path_); }
+
+  const std::string& path() const { return path_; }
+  std::string partition() const { return path_ + "/topics/" + kTopic + "/0"; }
+  std::string SegmentPath(Offset base) const {
+    const std::string digits = std::to_string(base);
+    return partition() + "/" + std::string(20 - digits.size(), '0') + digits + ".log";
+  }
+  void Write(const std::string& file, const std::vector<std::byte>& bytes) {
+    std::ofstream(file, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  }
+  std::string Read(const std::string& file) const {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  absl::StatusOr<FsckReport> Check(bool repair = false) {
+    findings.clear();
+    return Fsck(files_, path_, repair, [this](const Finding& finding) { findings.push_back(finding); }).Run();
+  }
+
+  std::vector<Finding> findings;
+
+ private:
+  storage::PosixFileSystem files_;
+  std::string path_;
+};
+
+TEST_CASE("Fsck: a sound directory has no findings") {
+  Directory directory;
+  directory.Write(directory.SegmentPath(0), Join({Batch(0, {"a", "b"}), Batch(2, {"c"})}));
+  directory.Write(directory.SegmentPath(3), Batch(3, {"d"}));
+  const auto report = directory.Check();
+  REQUIRE(report.ok());
+  CHECK(report->findings == 0);
+  CHECK(report->partitions == 1);
+  CHECK(report->segments == 2);
+  CHECK(report->batches == 3);
+  CHECK(report->records == 4);
+}
+
+TEST_CASE("Fsck: offsets that do not continue are found, inside a segment and between two") {
+  Directory directory;
+  directory.Write(directory.SegmentPath(0), Join({Batch(0, {"a"}), Batch(5, {"b"})}));
+  directory.Write(directory.SegmentPath(9), Batch(9, {"c"}));
+  REQUIRE(directory.Check().ok());
+  REQUIRE(directory.findings.size() == 2);
+  CHECK_THAT(directory.findings[0].problem, Catch::Contains("begins at offset 5, expected 1"));
+  CHECK(directory.findings[0].position == Batch(0, {"a"}).size());
+  CHECK_THAT(directory.findings[1].problem, Catch::Contains("begins at offset 9, and the one before ends at 6"));
+}
+
+TEST_CASE("Fsck: a segment whose first batch is not the one its name says") {
+  Directory directory;
+  directory.Write(directory.SegmentPath(4), Batch(0, {"a"}));
+  REQUIRE(directory.Check().ok());
+  REQUIRE(directory.findings.size() == 1);
+  CHECK_THAT(directory.findings[0].problem, Catch::Contains("begins at offset 0, expected 4"));
+}
+
+TEST_CASE("Fsck: a torn tail is reported, and with repair is moved to quarantine byte for byte") {
+  Directory directory;
+  const auto whole = Batch(0, {"a"});
+  auto torn = Batch(1, {"lost"});
+  torn.resize(torn.size() - 3);
+  directory.Write(directory.SegmentPath(0), Join({whole, torn}));
+  directory.Write(directory.path() + "/clean", {});
+
+  REQUIRE(directory.Check().ok());
+  REQUIRE(directory.findings.size() == 1);
+  CHECK(directory.findings[0].repair.empty());
+  CHECK(std::filesystem::file_size(directory.SegmentPath(0)) == whole.size() + torn.size());
+  CHECK_FALSE(std::filesystem::exists(directory.path() + "/quarantine"));
+
+  const auto repaired = directory.Check(true);
+  REQUIRE(repaired.ok());
+  CHECK(repaired->repaired == 1);
+  const std::string copy = directory.path() + "/quarantine/" + kTopic + "-0-0.tail";
+  CHECK(directory.Read(copy) == AsText(torn));
+  CHECK_THAT(directory.Read(copy + ".reason"), Catch::Contains(directory.SegmentPath(0)));
+  CHECK(directory.Read(directory.SegmentPath(0)) == AsText(whole));
+  CHECK_FALSE(std::filesystem::exists(directory.path() + "/clean"));
+  CHECK(std::filesystem::exists(directory.path() + "/quarantine/clean"));
+
+  const auto again = directory.Check();
+  REQUIRE(again.ok());
+  CHECK(again->findings == 0);
+}
+
+TEST_CASE("Fsck: repairing twice never overwrites what is in quarantine") {
+  Directory directory;
+  const auto whole = Batch(0, {"a"});
+  for (const std::string_view tail : {"first", "second"}) {
+    auto bytes = whole;
+    bytes.insert(bytes.end(), AsBytes(tail).begin(), AsBytes(tail).end());
+    directory.Write(directory.SegmentPath(0), bytes);
+    REQUIRE(directory.Check(true).ok());
+  }
+  const std::string copy = directory.path() + "/quarantine/" + kTopic + "-0-0.tail";
+  CHECK(directory.Read(copy) == "first");
+  CHECK(directory.Read(copy + ".1") == "second");
+}
+
+TEST_CASE("Fsck: a damaged batch between sound ones is reported with its place and left alone") {
+  Directory directory;
+  auto bad = Batch(1, {"b"});
+  bad.back() ^= std::byte{1};
+  const auto first = Batch(0, {"a"});
+  directory.Write(directory.SegmentPath(0), Join({first, bad, Batch(2, {"c"})}));
+  const std::string before = directory.Read(directory.SegmentPath(0));
+  REQUIRE(directory.Check(true).ok());
+  REQUIRE(directory.findings.size() == 1);
+  CHECK(directory.findings[0].position == first.size());
+  CHECK_THAT(directory.findings[0].problem, Catch::Contains("from offset 1"));
+  CHECK(directory.Read(directory.SegmentPath(0)) == before);
+}
+
+TEST_CASE("Fsck: names that are not ours are reported") {
+  Directory directory;
+  std::filesystem::create_directories(directory.path() + "/topics/lost+found");
+  directory.Write(directory.partition() + "/7.log", {});
+  REQUIRE(directory.Check().ok());
+  CHECK(directory.findings.size() == 2);
+}
+
+TEST_CASE("Fsck: a directory that is none of ours is refused and nothing is written into it") {
+  Directory directory;
+  storage::PosixFileSystem files;
+  const auto report = Fsck(files, directory.partition(), true, [](const Finding&) {}).Run();
+  REQUIRE_FALSE(report.ok());
+  CHECK_THAT(std::string(report.status().message()), Catch::Contains("no file 'meta'"));
+  CHECK(std::filesystem::is_empty(directory.partition()));
+}
+
+TEST_CASE("Fsck: a newer format and a held lock are refused") {
+  Directory directory;
+  storage::PosixFileSystem files;
+  {
+    const auto lock = files.Lock(directory.path() + "/lock");
+    REQUIRE(lock.ok());
+    const auto report = directory.Check();
+    REQUIRE_FALSE(report.ok());
+    CHECK_THAT(std::string(report.status().message()), Catch::Contains("held by process"));
+  }
+  REQUIRE(storage::ReplaceSmallFile(files, directory.path() + "/meta", 99, AsBytes("content")).ok());
+  const auto report = directory.Check();
+  REQUIRE_FALSE(report.ok());
+  CHECK_THAT(std::string(report.status().message()), Catch::Contains("format 99"));
+}
+
+}  // namespace
+}  // namespace headrace::cli::offline
