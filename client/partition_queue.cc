@@ -20,7 +20,10 @@ bool LostIdentity(ErrorCode code) {
 }  // namespace
 
 bool PartitionQueue::MayAppend() const {
-  return !needs_epoch_ && batches_.size() < kUnsettledMax &&
+  if (batches_.empty()) return !needs_epoch_;
+  // Counted from the oldest unsettled one, with the settled between: else the broker could have forgotten that
+  // one when it comes again, and its repetition would not be recognised.
+  return !needs_epoch_ && appended_ - batches_.front()->number < kUnsettledMax &&
          std::all_of(batches_.begin(), batches_.end(), [](const auto& batch) { return batch->in_flight; });
 }
 
@@ -45,6 +48,7 @@ absl::Status PartitionQueue::Append(std::unique_ptr<ProduceBatch> batch, const P
   absl::Status built = batch->Build(identity.id, identity.epoch, sequence);
   // Also a batch that could not be built is taken in, so that it fails as every other does.
   if (built.ok() && sequence >= 0) next_sequence_ = NextSequence(LastSequence(sequence, batch->count));
+  batch->number = appended_++;
   batches_.push_back(std::move(batch));
   return built;
 }
@@ -54,19 +58,22 @@ AnswerEffect PartitionQueue::Answer(ProduceBatch& batch, int code, bool retriabl
   const auto error = static_cast<ErrorCode>(code);
   batch.in_flight = false;
   if (error == ErrorCode::kNone || error == ErrorCode::kDuplicateSequence) return AnswerEffect::kDelivered;
-  batch.maybe_appended = LeavesDoubt(error);
   if (error == ErrorCode::kOutOfOrderSequence) {
+    batch.maybe_appended = false;  // had it been appended before, it would have been recognised
     if (batches_.front().get() == &batch) needs_epoch_ = true;
     return AnswerEffect::kRetry;
   }
   if (LostIdentity(error)) {
     needs_epoch_ = true;
-    return AnswerEffect::kRetry;
+    // Under another identity a batch in doubt could be in the log twice.
+    return batch.maybe_appended ? AnswerEffect::kFailed : AnswerEffect::kRetry;
   }
   if (!retriable) {
     needs_epoch_ = true;  // its numbers are a gap now
     return AnswerEffect::kFailed;
   }
+  // A refusal says nothing of an earlier attempt that was left in doubt.
+  if (LeavesDoubt(error)) batch.maybe_appended = true;
   batch.retry_at = now + backoff.Delay(++batch.attempts);
   return AnswerEffect::kRetry;
 }
@@ -119,8 +126,10 @@ void PartitionQueue::Renumber(const ProducerIdentity& identity) {
   HEADRACE_CHECK(MayRenumber());
   next_sequence_ = 0;
   needs_epoch_ = false;
+  appended_ = 0;
   for (const auto& batch : batches_) {
     batch->Restamp(identity.id, identity.epoch, next_sequence_);
+    batch->number = appended_++;
     next_sequence_ = NextSequence(LastSequence(next_sequence_, batch->count));
   }
 }

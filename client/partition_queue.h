@@ -24,8 +24,8 @@ enum class AnswerEffect : std::uint8_t {
   kFailed,     // the batch was refused for good
 };
 
-// The batches of one partition that were sent and are not settled, in the order of their sequence numbers, at
-// most five (so many the broker remembers). Decides which is sent next, so that they reach the log in order
+// The batches of one partition that were sent and are not settled, in the order of their sequence numbers, none
+// of them more than five back (so many the broker remembers). Decides which is sent next, so that they reach the log in order
 // and once, whatever happened to the connection. A pure state machine: no clock, no socket, no lock; owned and
 // used by the sender's thread alone.
 //
@@ -72,6 +72,7 @@ class PartitionQueue {
  private:
   std::deque<std::unique_ptr<ProduceBatch>> batches_;
   std::int32_t next_sequence_ = 0;
+  std::uint64_t appended_ = 0;  // batches under this identity
   bool needs_epoch_ = false;
 };
 

@@ -43,8 +43,9 @@ struct ProduceBatch {
   // From here on, only once it is built.
   std::vector<std::byte> bytes;
   std::int32_t base_sequence = -1;
+  std::uint64_t number = 0;  // among its partition's batches
   bool in_flight = false;
-  bool maybe_appended = false;  // sent, and no answer said that it was refused
+  bool maybe_appended = false;  // in doubt: an attempt was left without a clear answer
   bool abandoned = false;       // its messages have failed already; only its answer is awaited
   std::uint32_t attempts = 0;   // failed ones
   TimePoint retry_at{};
