@@ -17,11 +17,11 @@ class SyncSet {
   // Runs them all, the last one on this thread, and waits.
   void Run(FileSystem& files, FilePool& pool) {
     std::vector<std::function<void()>> jobs;
-    for (auto& [key, entry] : files_) {
-      jobs.emplace_back([&entry = entry] { entry.second = entry.first->Sync(); });
+    for (auto& file : files_) {
+      jobs.emplace_back([&entry = file.second] { entry.second = entry.first->Sync(); });
     }
-    for (auto& [path, status] : directories_) {
-      jobs.emplace_back([&files, &path = path, &status = status] { status = files.SyncDirectory(path); });
+    for (auto& directory : directories_) {
+      jobs.emplace_back([&files, &directory] { directory.second = files.SyncDirectory(directory.first); });
     }
     if (jobs.empty()) return;
     {
