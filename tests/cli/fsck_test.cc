@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "storage/io/posix_file_system.h"
+#include "storage/offset_index.h"
 #include "storage/io/small_file.h"
 #include "tests/cli/segment_bytes.h"
 
@@ -36,6 +37,8 @@ class Directory {
     std::ofstream(file, std::ios::binary)
         .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
+  // What a clean shutdown leaves.
+  void WriteClean() { REQUIRE(storage::ReplaceSmallFile(files_, path_ + "/clean", 1, AsBytes("content")).ok()); }
   std::string Read(const std::string& file) const {
     std::ifstream in(file, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
@@ -90,7 +93,7 @@ TEST_CASE("Fsck: a torn tail is reported, and with repair is moved to quarantine
   auto torn = Batch(1, {"lost"});
   torn.resize(torn.size() - 3);
   directory.Write(directory.SegmentPath(0), Join({whole, torn}));
-  directory.Write(directory.path() + "/clean", {});
+  directory.WriteClean();
 
   REQUIRE(directory.Check().ok());
   REQUIRE(directory.findings.size() == 1);
@@ -139,6 +142,47 @@ TEST_CASE("Fsck: a damaged batch between sound ones is reported with its place a
   CHECK(directory.findings[0].position == first.size());
   CHECK_THAT(directory.findings[0].problem, Catch::Contains("from offset 1"));
   CHECK(directory.Read(directory.SegmentPath(0)) == before);
+}
+
+TEST_CASE("Fsck: an index that lies is found, one that is merely old is not") {
+  Directory directory;
+  const auto first = Batch(0, {"a", "b"});
+  const auto second = Batch(2, {"c"});
+  const auto bytes = Join({first, second});
+  directory.Write(directory.SegmentPath(0), bytes);
+  std::string index_path = directory.SegmentPath(0);
+  index_path.replace(index_path.size() - 3, 3, "index");
+  const auto write_index = [&](storage::BatchPlace place, std::uint64_t log_size) {
+    storage::OffsetIndex index(0, {0, 0});
+    index.Note(place, 1);
+    directory.Write(index_path, index.Serialize(log_size));
+    REQUIRE(directory.Check().ok());
+  };
+
+  write_index({2, first.size()}, bytes.size());
+  CHECK(directory.findings.empty());
+  write_index({2, first.size() + 5}, bytes.size());
+  REQUIRE(directory.findings.size() == 1);
+  CHECK_THAT(directory.findings[0].problem, Catch::Contains("inside the batch at " + std::to_string(first.size())));
+  write_index({1, first.size()}, bytes.size());
+  REQUIRE(directory.findings.size() == 1);
+  CHECK_THAT(directory.findings[0].problem, Catch::Contains("says that offset 1 is at"));
+  write_index({1, 3}, first.size());  // covers an earlier size
+  CHECK(directory.findings.empty());
+
+  directory.Write(index_path, std::vector<std::byte>(40));
+  REQUIRE(directory.Check(true).ok());
+  REQUIRE(directory.findings.size() == 1);
+  CHECK_FALSE(std::filesystem::exists(index_path));
+  CHECK(std::filesystem::file_size(directory.path() + "/quarantine/" + kTopic + "-0-00000000000000000000.index") == 40);
+}
+
+TEST_CASE("Fsck: a damaged small file is found") {
+  Directory directory;
+  directory.Write(directory.path() + "/registry", Batch(0, {"not a small file"}));
+  REQUIRE(directory.Check().ok());
+  REQUIRE(directory.findings.size() == 1);
+  CHECK_THAT(directory.findings[0].path, Catch::EndsWith("/registry"));
 }
 
 TEST_CASE("Fsck: names that are not ours are reported") {

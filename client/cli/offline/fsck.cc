@@ -4,6 +4,7 @@
 #include <charconv>
 #include <set>
 
+#include "client/cli/offline/index_check.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
 #include "storage/data_directory.h"
@@ -34,6 +35,10 @@ std::optional<Offset> BaseOffsetOf(std::string_view name) {
 
 }  // namespace
 
+std::string Fsck::Segment::Sibling(std::string_view suffix) const {
+  return path.substr(0, path.size() - kLogSuffix.size()) + "." + std::string(suffix);
+}
+
 void Fsck::Report(Finding finding) {
   ++report_.findings;
   if (!finding.repair.empty()) ++report_.repaired;
@@ -49,6 +54,7 @@ absl::StatusOr<FsckReport> Fsck::Run() {
   }
   ASSIGN_OR_RETURN(const auto lock, files_.Lock(directory_ + "/lock"));
   RETURN_IF_ERROR(CheckMeta());
+  RETURN_IF_ERROR(CheckSmallFiles(*top));
   const auto topics = files_.List(directory_ + "/topics");
   if (topics.status().code() == absl::StatusCode::kNotFound) return report_;
   if (!topics.ok()) return topics.status();
@@ -73,6 +79,19 @@ absl::Status Fsck::CheckMeta() {
   return absl::FailedPreconditionError(path + " has format " + std::to_string(meta->format) +
                                        ", and this program knows formats up to " +
                                        std::to_string(storage::DataDirectoryMeta::kFormat) + "; use a newer one");
+}
+
+// Every other file at the top, but the lock, is a small file with a sum.
+absl::Status Fsck::CheckSmallFiles(const std::vector<DirectoryEntry>& top) {
+  for (const DirectoryEntry& entry : top) {
+    const bool other = entry.kind != DirectoryEntry::Kind::kFile || entry.name == "meta" || entry.name == "lock";
+    if (other || entry.name.ends_with(".new")) continue;  // a crash may leave the latter; it is never read
+    const auto file = storage::ReadSmallFile(files_, directory_ + "/" + entry.name);
+    if (file.ok()) continue;
+    if (file.status().code() != absl::StatusCode::kDataLoss) return file.status();
+    Report({directory_ + "/" + entry.name, std::nullopt, std::string(MessageOf(file.status())), ""});
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Fsck::CheckTopic(const std::string& name) {
@@ -129,10 +148,12 @@ absl::Status Fsck::CheckSegment(const Segment& segment, bool is_last, LogState& 
   ASSIGN_OR_RETURN(const auto file, files_.Open(segment.path, storage::OpenMode::kRead));
   ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
   report_.bytes += size;
+  ASSIGN_OR_RETURN(IndexCheck index, IndexCheck::Load(files_, segment.Sibling("index"), segment.base_offset, size));
   BatchWalk walk(*file, size);
   while (true) {
     ASSIGN_OR_RETURN(const auto stretch, walk.Next());
-    if (!stretch) return absl::OkStatus();
+    if (!stretch) break;
+    if (stretch->kind == Stretch::Kind::kBatch) index.Note(stretch->position, *stretch->batch);
     if (stretch->kind == Stretch::Kind::kTorn) {
       RETURN_IF_ERROR(CheckTear(segment, *stretch, is_last, state));
       // How far the next segment must continue is not known behind a tear.
@@ -141,6 +162,23 @@ absl::Status Fsck::CheckSegment(const Segment& segment, bool is_last, LogState& 
       CheckContinues(segment, *stretch, state);
     }
   }
+  const std::string times = segment.Sibling("timeindex");
+  ASSIGN_OR_RETURN(const std::string problem, CheckIndexFile(files_, times, "HRTI", segment.base_offset));
+  RETURN_IF_ERROR(ReportIndex(segment.Sibling("index"), index.problem(), state));
+  return ReportIndex(times, problem, state);
+}
+
+absl::Status Fsck::ReportIndex(const std::string& path, const std::string& problem, const LogState& state) {
+  if (problem.empty()) return absl::OkStatus();
+  Finding finding{path, std::nullopt, problem + "; the broker rebuilds it", ""};
+  if (repair_) {
+    const std::string name = path.substr(path.rfind('/') + 1);
+    ASSIGN_OR_RETURN(const std::string aside, FreeQuarantinePath(state.quarantine_name + "-" + name));
+    RETURN_IF_ERROR(files_.Rename(path, aside));
+    finding.repair = "moved to " + aside;
+  }
+  Report(std::move(finding));
+  return absl::OkStatus();
 }
 
 void Fsck::CheckContinues(const Segment& segment, const Stretch& stretch, LogState& state) {

@@ -33,7 +33,7 @@ struct FsckReport {
 
 // Reads every log: that each segment's batches are sound and continue each other, that segments do, and
 // that names are ours. With `repair`, an unfinished tail is copied to quarantine/ and then cut off, and files
-// that are in the way are moved there; nothing is ever deleted, and a sound batch is never touched. A batch
+// that are damaged and disposable (indexes) are moved there; nothing is ever deleted, and a sound batch is never touched. A batch
 // damaged between sound ones stays where it is: the broker tells its readers and serves what is around it.
 // Owner: one thread. Takes the directory's lock for its life.
 class Fsck {
@@ -48,6 +48,9 @@ class Fsck {
   struct Segment {
     Offset base_offset = 0;
     std::string path;
+
+    // The path of a file beside it, such as "index".
+    std::string Sibling(std::string_view suffix) const;
   };
   // What the segments seen so far of one log come to.
   struct LogState {
@@ -56,12 +59,14 @@ class Fsck {
   };
 
   absl::Status CheckMeta();
+  absl::Status CheckSmallFiles(const std::vector<storage::DirectoryEntry>& top);
   absl::Status CheckTopic(const std::string& name);
   absl::Status CheckPartition(const std::string& directory, const std::string& quarantine_name);
   absl::StatusOr<std::vector<Segment>> FindSegments(const std::string& directory);
   absl::Status CheckSegment(const Segment& segment, bool is_last, LogState& state);
   absl::Status CheckTear(const Segment& segment, const Stretch& tear, bool is_last, const LogState& state);
   void CheckContinues(const Segment& segment, const Stretch& stretch, LogState& state);
+  absl::Status ReportIndex(const std::string& path, const std::string& problem, const LogState& state);
   absl::StatusOr<std::string> CutTail(const Segment& segment, const Stretch& tear, const LogState& state);
   absl::StatusOr<std::string> FreeQuarantinePath(const std::string& name);
   absl::Status WriteFile(const std::string& path, ByteSpan content);
