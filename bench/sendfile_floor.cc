@@ -1,5 +1,5 @@
-// The floor under a streamed consume: a bare sendfile loop on one side and, on the other, a receiver that does
-// a consumer's work on the same bytes (finds the batches, checks each CRC, reads each record). What
+// The floor under a streamed consume: a bare sendfile loop on one side and, on the other, a receiver that
+// does a consumer's work on the same bytes (finds the batches, checks each CRC, reads each record). What
 // `headrace bench consume` costs beyond this is the broker's and the client library's own.
 //
 //   sendfile_floor [SIZE_MIB [RECORD_SIZE [BATCH_KIB [RUNS]]]]
@@ -92,8 +92,8 @@ absl::Status Receive(int socket, std::size_t batch_size, Run& run) {
     held += static_cast<std::size_t>(got);
     run.bytes += static_cast<std::uint64_t>(got);
     ASSIGN_OR_RETURN(const std::size_t taken, Consume(ByteSpan(buffer).first(held), run));
-    std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(taken), buffer.begin() + static_cast<std::ptrdiff_t>(held),
-              buffer.begin());
+    std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(taken),
+              buffer.begin() + static_cast<std::ptrdiff_t>(held), buffer.begin());
     held -= taken;
   }
   return held == 0 ? absl::OkStatus() : absl::DataLossError("bytes were left over");
@@ -121,7 +121,8 @@ absl::StatusOr<Run> RunOnce(int file, std::uint64_t size, const Shape& shape) {
 
 absl::StatusOr<Run> MedianRun(const Shape& shape) {
   const char* const temporary = std::getenv("TMPDIR");
-  ASSIGN_OR_RETURN(const Descriptor file, cli::offline::CreateTemporaryFile(temporary != nullptr ? temporary : "/tmp"));
+  ASSIGN_OR_RETURN(const Descriptor file,
+                   cli::offline::CreateTemporaryFile(temporary != nullptr ? temporary : "/tmp"));
   ASSIGN_OR_RETURN(const std::uint64_t size, FillFile(file.get(), shape));
   std::vector<Run> runs;
   for (int i = 0; i < shape.runs; ++i) {
@@ -151,15 +152,18 @@ int Main(int argc, char** argv) {
     return 1;
   }
   std::printf(
-      "{\"bench\":\"sendfile_floor\",\"bytes\":%llu,\"records\":%llu,\"seconds\":%.4f,\"bytes_per_second\":%.0f,"
+      "{\"bench\":\"sendfile_floor\",\"bytes\":%llu,\"records\":%llu,\"seconds\":%.4f,\"bytes_per_second\":%."
+      "0f,"
       "\"records_per_second\":%.0f,\"record_size\":%zu,\"batch_size_max\":%zu,\"runs\":%d}\n",
-      static_cast<unsigned long long>(run->bytes), static_cast<unsigned long long>(run->records), run->seconds,
-      static_cast<double>(run->bytes) / run->seconds, static_cast<double>(run->records) / run->seconds,
-      shape.record_size, shape.batch_size, shape.runs);
+      static_cast<unsigned long long>(run->bytes), static_cast<unsigned long long>(run->records),
+      run->seconds, static_cast<double>(run->bytes) / run->seconds,
+      static_cast<double>(run->records) / run->seconds, shape.record_size, shape.batch_size, shape.runs);
   return 0;
 }
 
 }  // namespace
 }  // namespace headrace
 
-int main(int argc, char** argv) { return headrace::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return headrace::Main(argc, argv);
+}

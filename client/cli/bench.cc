@@ -52,7 +52,9 @@ Result<BenchTopic> BenchTopic::Prepare(Admin& admin, const BenchArguments& argum
 }
 
 BenchTopic::BenchTopic(BenchTopic&& other) noexcept
-    : admin_(other.admin_), info_(std::move(other.info_)), temporary_(std::exchange(other.temporary_, false)) {}
+    : admin_(other.admin_),
+      info_(std::move(other.info_)),
+      temporary_(std::exchange(other.temporary_, false)) {}
 
 BenchTopic::~BenchTopic() {
   if (!temporary_) return;
@@ -96,9 +98,12 @@ Payloads::Payloads(std::size_t size) : size_(size), text_(size + kSpread, ' ') {
 }
 
 Json ToJson(const BrokerUse& use) {
-  return {{"cpu_user_seconds", use.cpu_user_seconds}, {"cpu_system_seconds", use.cpu_system_seconds},
-          {"syncs", use.syncs},                       {"produced_batches", use.batches},
-          {"produced_bytes", use.produced_bytes},     {"resident_bytes", use.resident_bytes},
+  return {{"cpu_user_seconds", use.cpu_user_seconds},
+          {"cpu_system_seconds", use.cpu_system_seconds},
+          {"syncs", use.syncs},
+          {"produced_batches", use.batches},
+          {"produced_bytes", use.produced_bytes},
+          {"resident_bytes", use.resident_bytes},
           {"transfers", ToJson(use.transfers)}};
 }
 
@@ -119,8 +124,8 @@ Json ToJson(const Histogram& latency) {
 
 std::string ForPeople(const Throughput& throughput) {
   return HumanCount(throughput.record_rate()) + " records/s, " + HumanBytes(throughput.byte_rate()) + "/s (" +
-         std::to_string(throughput.records) + " records, " + HumanBytes(static_cast<double>(throughput.bytes)) + " in " +
-         HumanSeconds(throughput.seconds) + ")";
+         std::to_string(throughput.records) + " records, " +
+         HumanBytes(static_cast<double>(throughput.bytes)) + " in " + HumanSeconds(throughput.seconds) + ")";
 }
 
 std::vector<std::string> LatencyHead() {
@@ -148,13 +153,14 @@ std::string ForPeople(const BrokerUse& use, const Throughput& throughput) {
 }
 
 std::string Conditions(const BenchArguments& arguments, const BenchTopic& topic) {
-  std::string text = "conditions   durability " + topic.durability() + ", " +
-                     std::to_string(topic.info().partition_count) + " partitions, values of " +
-                     std::to_string(arguments.size) + " bytes, batches of at most " +
-                     (arguments.batch == 0 ? "the broker's limit (1 MiB)" : HumanBytes(static_cast<double>(arguments.batch))) +
-                     ", " + std::to_string(arguments.in_flight) + " requests in flight, " +
-                     std::to_string(arguments.connections) + " connections, compression " + arguments.compression + ", " +
-                     std::to_string(std::thread::hardware_concurrency()) + " cores shared with the broker\n";
+  std::string text =
+      "conditions   durability " + topic.durability() + ", " + std::to_string(topic.info().partition_count) +
+      " partitions, values of " + std::to_string(arguments.size) + " bytes, batches of at most " +
+      (arguments.batch == 0 ? "the broker's limit (1 MiB)"
+                            : HumanBytes(static_cast<double>(arguments.batch))) +
+      ", " + std::to_string(arguments.in_flight) + " requests in flight, " +
+      std::to_string(arguments.connections) + " connections, compression " + arguments.compression + ", " +
+      std::to_string(std::thread::hardware_concurrency()) + " cores shared with the broker\n";
   return text;
 }
 

@@ -20,12 +20,12 @@ struct BenchArguments {
   std::size_t size = 100;  // bytes of a value
   std::uint32_t partitions = 1;
   std::uint32_t connections = 1;
-  double rate = 0;             // records per second, all connections together; 0: as fast as it goes
-  std::size_t batch = 0;       // bytes at most; 0: the library's default
+  double rate = 0;        // records per second, all connections together; 0: as fast as it goes
+  std::size_t batch = 0;  // bytes at most; 0: the library's default
   std::string durability = "durable";
   std::string compression = "none";
   std::uint32_t in_flight = 5;
-  std::uint32_t sample = 64;   // every so manieth record is timed
+  std::uint32_t sample = 64;  // every so manieth record is timed
   bool one_at_a_time = false;
   bool check_crc = true;
 };
@@ -106,8 +106,8 @@ nlohmann::ordered_json ConditionsJson(const BenchArguments& arguments, const Ben
 
 // Sends `records` records to the topic over arguments.connections producers, at arguments.rate; `latency`
 // gets the time from when a sampled record was due to its acknowledgement.
-Result<Throughput> ProduceLoad(const Context& context, const BenchArguments& arguments, const BenchTopic& topic,
-                               Histogram* latency);
+Result<Throughput> ProduceLoad(const Context& context, const BenchArguments& arguments,
+                               const BenchTopic& topic, Histogram* latency);
 
 int BenchProduce(Context& context, const BenchArguments& arguments);
 int BenchConsume(Context& context, const BenchArguments& arguments);

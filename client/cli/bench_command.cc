@@ -14,11 +14,14 @@ using Function = int (*)(Context&, const BenchArguments&);
 CLI::App& AddBench(CLI::App& bench, Context& context, const std::shared_ptr<BenchArguments>& arguments,
                    const std::string& name, const std::string& help, Function function) {
   CLI::App& command = *bench.add_subcommand(name, help);
-  command.add_option("--topic", arguments->topic, "The topic; without, one is made for the run and deleted after it");
+  command.add_option("--topic", arguments->topic,
+                     "The topic; without, one is made for the run and deleted after it");
   command.add_option("-n,--records", arguments->records, "How many records")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command.add_option("--size", arguments->size, "Bytes of each value")->check(CLI::PositiveNumber)->capture_default_str();
+  command.add_option("--size", arguments->size, "Bytes of each value")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command.add_option("-p,--partitions", arguments->partitions, "Of a topic that is made")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -46,12 +49,14 @@ void AddConnections(CLI::App& command, BenchArguments& arguments) {
 }  // namespace
 
 CLI::App& AddBenchCommand(CLI::App& app, Context& context) {
-  CLI::App& bench = *app.add_subcommand("bench", "Measure a broker, or how this machine moves bytes to a socket");
+  CLI::App& bench =
+      *app.add_subcommand("bench", "Measure a broker, or how this machine moves bytes to a socket");
   bench.require_subcommand(1);
 
   const auto produce = std::make_shared<BenchArguments>();
   produce->records = 5'000'000;
-  CLI::App& produce_command = AddBench(bench, context, produce, "produce", "Throughput of producing", BenchProduce);
+  CLI::App& produce_command =
+      AddBench(bench, context, produce, "produce", "Throughput of producing", BenchProduce);
   AddConnections(produce_command, *produce);
   produce_command.add_option("--rate", produce->rate, "Records per second; as fast as it goes without")
       ->check(CLI::PositiveNumber);
@@ -62,17 +67,17 @@ CLI::App& AddBenchCommand(CLI::App& app, Context& context) {
   const auto consume = std::make_shared<BenchArguments>();
   consume->records = 5'000'000;
   consume->durability = "written";
-  CLI::App& consume_command =
-      AddBench(bench, context, consume, "consume", "Throughput of streaming a topic from its beginning", BenchConsume);
+  CLI::App& consume_command = AddBench(bench, context, consume, "consume",
+                                       "Throughput of streaming a topic from its beginning", BenchConsume);
   AddConnections(consume_command, *consume);
   consume_command.add_flag("!--no-crc", consume->check_crc, "Do not check the batches' CRC");
 
   const auto latency = std::make_shared<BenchArguments>();
   latency->records = 10'000;
   latency->rate = 1'000;
-  CLI::App& latency_command = AddBench(bench, context, latency, "latency",
-                                       "Time from when a record is due until it is acknowledged and received",
-                                       BenchLatency);
+  CLI::App& latency_command =
+      AddBench(bench, context, latency, "latency",
+               "Time from when a record is due until it is acknowledged and received", BenchLatency);
   latency_command.add_option("--rate", latency->rate, "Records per second")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

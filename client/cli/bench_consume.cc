@@ -38,8 +38,8 @@ void ReadAll(Reader& reader, std::uint64_t records_max) {
   }
 }
 
-Result<Throughput> ConsumeAll(const Context& context, const BenchArguments& arguments, const BenchTopic& topic,
-                              std::uint64_t records_max) {
+Result<Throughput> ConsumeAll(const Context& context, const BenchArguments& arguments,
+                              const BenchTopic& topic, std::uint64_t records_max) {
   std::vector<Reader> readers(arguments.connections);
   const auto start = Clock::now();
   std::vector<std::thread> threads;
@@ -69,10 +69,11 @@ Result<Throughput> ConsumeAll(const Context& context, const BenchArguments& argu
   return result;
 }
 
-void Print(Context& context, const BenchArguments& arguments, const BenchTopic& topic, const Throughput& result,
-           const BrokerUse& use) {
+void Print(Context& context, const BenchArguments& arguments, const BenchTopic& topic,
+           const Throughput& result, const BrokerUse& use) {
   if (context.json) {
-    nlohmann::ordered_json document = {{"bench", "consume"}, {"conditions", ConditionsJson(arguments, topic)}};
+    nlohmann::ordered_json document = {{"bench", "consume"},
+                                       {"conditions", ConditionsJson(arguments, topic)}};
     document["conditions"]["check_crc"] = arguments.check_crc;
     document.update(ToJson(result));
     document["broker"] = ToJson(use);
@@ -81,12 +82,14 @@ void Print(Context& context, const BenchArguments& arguments, const BenchTopic& 
   std::string text = "consumed     " + ForPeople(result) + "\n" + ForPeople(use, result);
   Table table("lrrrrr", {"TRANSFER", "CALLS", "BYTES", "THROUGH USER SPACE", "SHORT SENDS", "WAITS"});
   for (const TransferCounters& transfer : use.transfers) {
-    table.Add({transfer.strategy, std::to_string(transfer.calls), HumanBytes(static_cast<double>(transfer.bytes)),
-               HumanBytes(static_cast<double>(transfer.bytes_through_user)), std::to_string(transfer.short_sends),
-               std::to_string(transfer.waits)});
+    table.Add({transfer.strategy, std::to_string(transfer.calls),
+               HumanBytes(static_cast<double>(transfer.bytes)),
+               HumanBytes(static_cast<double>(transfer.bytes_through_user)),
+               std::to_string(transfer.short_sends), std::to_string(transfer.waits)});
   }
-  text += table.ToString() + "conditions   " + std::to_string(topic.info().partition_count) + " partitions, " +
-          std::to_string(arguments.connections) + " consumers, each reading all of the topic, CRC " +
+  text += table.ToString() + "conditions   " + std::to_string(topic.info().partition_count) +
+          " partitions, " + std::to_string(arguments.connections) +
+          " consumers, each reading all of the topic, CRC " +
           (arguments.check_crc ? "checked" : "not checked") + ", " +
           std::to_string(std::thread::hardware_concurrency()) + " cores shared with the broker\n";
   context.output.Write(text);

@@ -42,9 +42,7 @@ class Receiver {
     const SignalMask mask;
     thread_ = std::thread([this] { Run(); });
   }
-  ~Receiver() {
-    Stop();
-  }
+  ~Receiver() { Stop(); }
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
 
@@ -64,7 +62,8 @@ class Receiver {
     for (std::uint64_t seen = 0; seen < records_;) {
       auto records = consumer_.Poll(std::chrono::seconds(10));
       if (!records || records->empty()) {
-        error_ = records ? Error{error_number::kTimedOut, "no record came for 10 s, after " + std::to_string(seen), true}
+        error_ = records ? Error{error_number::kTimedOut,
+                                 "no record came for 10 s, after " + std::to_string(seen), true}
                          : records.error();
         return;
       }
@@ -137,15 +136,16 @@ class Sender {
   std::string value_;
 };
 
-Result<LatencyResult> Measure(const Context& context, const BenchArguments& arguments, const BenchTopic& topic) {
+Result<LatencyResult> Measure(const Context& context, const BenchArguments& arguments,
+                              const BenchTopic& topic) {
   const auto connect = [&] {
     const SignalMask mask;
     ConsumerOptions options;
     options.start = Start::End();
     return std::pair(Consumer::Connect(context.ClientOptionsFor("bench"), topic.name(), options),
-                     Producer::Connect(context.ClientOptionsFor("bench"), topic.name(),
-                                       {.batch_size_max = arguments.batch,
-                                        .requests_in_flight_max = arguments.in_flight}));
+                     Producer::Connect(
+                         context.ClientOptionsFor("bench"), topic.name(),
+                         {.batch_size_max = arguments.batch, .requests_in_flight_max = arguments.in_flight}));
   };
   auto [consumer, producer] = connect();
   if (!consumer) return consumer.error();
@@ -165,8 +165,8 @@ Result<LatencyResult> Measure(const Context& context, const BenchArguments& argu
   return result;
 }
 
-void Print(Context& context, const BenchArguments& arguments, const BenchTopic& topic, const LatencyResult& result,
-           const BrokerUse& use) {
+void Print(Context& context, const BenchArguments& arguments, const BenchTopic& topic,
+           const LatencyResult& result, const BrokerUse& use) {
   if (context.json) {
     nlohmann::ordered_json document = {{"bench", "latency"},
                                        {"loop", arguments.one_at_a_time ? "one at a time" : "open"},
@@ -183,12 +183,13 @@ void Print(Context& context, const BenchArguments& arguments, const BenchTopic& 
   table.Add(LatencyRow("received", result.received));
   if (!arguments.one_at_a_time) table.Add(LatencyRow("(sent late)", result.late));
   context.output.Write(
-      "rate         " + ForPeople(result.throughput) + "\n" + table.ToString() + ForPeople(use, result.throughput) +
-      "syncs        " + std::to_string(use.syncs) + " for " + std::to_string(use.batches) + " batches\n" +
-      Conditions(arguments, topic) +
+      "rate         " + ForPeople(result.throughput) + "\n" + table.ToString() +
+      ForPeople(use, result.throughput) + "syncs        " + std::to_string(use.syncs) + " for " +
+      std::to_string(use.batches) + " batches\n" + Conditions(arguments, topic) +
       (arguments.one_at_a_time
            ? "loop         closed: each record is sent when the one before was acknowledged\n"
-           : "loop         open: latency counts from when a record was due, so a stall counts for all it delays\n"));
+           : "loop         open: latency counts from when a record was due, so a stall counts for all it "
+             "delays\n"));
 }
 
 }  // namespace

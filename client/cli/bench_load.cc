@@ -25,14 +25,17 @@ struct Lane {
 
 Result<void> SendTimed(Lane& lane, const Message& message, Clock::time_point due) {
   return lane.producer->Send(message, [&lane, due](const Result<Receipt>& receipt) {
-    if (receipt) lane.latency.Record(std::chrono::nanoseconds(Clock::now() - due).count());
-    else if (!lane.error) lane.error = receipt.error();
+    if (receipt)
+      lane.latency.Record(std::chrono::nanoseconds(Clock::now() - due).count());
+    else if (!lane.error)
+      lane.error = receipt.error();
   });
 }
 
 // Sends the lane's records. Latency counts from the moment a record was due, so that a stall which delays
 // the records behind it is seen in theirs too.
-void SendAll(Lane& lane, const BenchArguments& arguments, const Payloads& payloads, const std::atomic<bool>& go) {
+void SendAll(Lane& lane, const BenchArguments& arguments, const Payloads& payloads,
+             const std::atomic<bool>& go) {
   go.wait(false);
   Pace pace(arguments.rate / arguments.connections);
   std::optional<Error> failed;
@@ -46,18 +49,21 @@ void SendAll(Lane& lane, const BenchArguments& arguments, const Payloads& payloa
     if (!sent) failed = sent.error();
   }
   const auto closed = lane.producer->Close(kCloseWait);  // after this the lane is this thread's alone
-  if (failed) lane.error = failed;
-  else if (!closed) lane.error = closed.error();
+  if (failed)
+    lane.error = failed;
+  else if (!closed)
+    lane.error = closed.error();
 }
 
 Result<void> ConnectAll(const Context& context, const BenchArguments& arguments, const BenchTopic& topic,
                         std::vector<Lane>& lanes) {
   const SignalMask mask;
   for (std::size_t i = 0; i < lanes.size(); ++i) {
-    auto producer = Producer::Connect(context.ClientOptionsFor("bench"), topic.name(),
-                                      {.compression = ParseCodec(arguments.compression).value_or(Codec::kNone),
-                                       .batch_size_max = arguments.batch,
-                                       .requests_in_flight_max = arguments.in_flight});
+    auto producer =
+        Producer::Connect(context.ClientOptionsFor("bench"), topic.name(),
+                          {.compression = ParseCodec(arguments.compression).value_or(Codec::kNone),
+                           .batch_size_max = arguments.batch,
+                           .requests_in_flight_max = arguments.in_flight});
     if (!producer) return producer.error();
     lanes[i].producer = *std::move(producer);
     lanes[i].records = arguments.records / lanes.size() + (i < arguments.records % lanes.size() ? 1 : 0);
@@ -67,8 +73,8 @@ Result<void> ConnectAll(const Context& context, const BenchArguments& arguments,
 
 }  // namespace
 
-Result<Throughput> ProduceLoad(const Context& context, const BenchArguments& arguments, const BenchTopic& topic,
-                               Histogram* latency) {
+Result<Throughput> ProduceLoad(const Context& context, const BenchArguments& arguments,
+                               const BenchTopic& topic, Histogram* latency) {
   std::vector<Lane> lanes(arguments.connections);
   if (auto connected = ConnectAll(context, arguments, topic, lanes); !connected) return connected.error();
   const Payloads payloads(arguments.size);

@@ -7,10 +7,11 @@
 namespace headrace::cli {
 namespace {
 
-void Print(Context& context, const BenchArguments& arguments, const BenchTopic& topic, const Throughput& result,
-           const Histogram& latency, const BrokerUse& use) {
+void Print(Context& context, const BenchArguments& arguments, const BenchTopic& topic,
+           const Throughput& result, const Histogram& latency, const BrokerUse& use) {
   if (context.json) {
-    nlohmann::ordered_json document = {{"bench", "produce"}, {"conditions", ConditionsJson(arguments, topic)}};
+    nlohmann::ordered_json document = {{"bench", "produce"},
+                                       {"conditions", ConditionsJson(arguments, topic)}};
     document.update(ToJson(result));
     document["acknowledged"] = ToJson(latency);
     document["broker"] = ToJson(use);
@@ -19,13 +20,14 @@ void Print(Context& context, const BenchArguments& arguments, const BenchTopic& 
   Table table("lrrrrrrr", LatencyHead());
   table.Add(LatencyRow(arguments.rate > 0 ? "due to acknowledged" : "sent to acknowledged", latency));
   const double batches = static_cast<double>(std::max<std::uint64_t>(use.batches, 1));
-  context.output.Write("produced     " + ForPeople(result) + "\n" + table.ToString() + ForPeople(use, result) +
-                       "batches      " + std::to_string(use.batches) + ", " +
+  context.output.Write("produced     " + ForPeople(result) + "\n" + table.ToString() +
+                       ForPeople(use, result) + "batches      " + std::to_string(use.batches) + ", " +
                        HumanBytes(static_cast<double>(use.produced_bytes) / batches) + " each on average, " +
                        std::to_string(use.syncs) + " syncs\n" + Conditions(arguments, topic));
   if (arguments.rate <= 0) {
-    context.output.Write("note         at full speed the latency is mostly waiting in the producer's own buffer; "
-                         "give --rate for an open loop\n");
+    context.output.Write(
+        "note         at full speed the latency is mostly waiting in the producer's own buffer; "
+        "give --rate for an open loop\n");
   }
 }
 

@@ -10,7 +10,8 @@
 namespace headrace::cli {
 
 void AddCompletionCommand(CLI::App& app, Context& context) {
-  CLI::App& command = *app.add_subcommand("completion", "Print shell completion: source <(headrace completion bash)");
+  CLI::App& command =
+      *app.add_subcommand("completion", "Print shell completion: source <(headrace completion bash)");
   const auto shell = std::make_shared<std::string>();
   command.add_option("shell", *shell, "bash")->required()->check(CLI::IsMember({"bash"}));
   command.callback([&context, shell] {

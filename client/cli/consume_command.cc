@@ -80,7 +80,8 @@ class ConsumeRun {
   int Loop() {
     while (!Finished()) {
       Result<Records> records = consumer_.Poll(std::chrono::milliseconds(0));
-      if (records && records->empty() && !records->ended) {  // nothing at hand: print what there is, then wait
+      if (records && records->empty() &&
+          !records->ended) {  // nothing at hand: print what there is, then wait
         context_.output.Flush();
         if (const int code = CommitIfDue(); code != kDone) return code;
         records = consumer_.Poll(kPollWait);
@@ -100,7 +101,8 @@ class ConsumeRun {
   bool Finished() const {
     if (Interrupted() || context_.output.done()) return true;
     if (arguments_.count != 0 && printed_ == arguments_.count) return true;
-    return std::all_of(partitions_.begin(), partitions_.end(), [](const auto& entry) { return entry.second.finished; });
+    return std::all_of(partitions_.begin(), partitions_.end(),
+                       [](const auto& entry) { return entry.second.finished; });
   }
 
   void Print(const Records& records) {
@@ -147,7 +149,8 @@ class ConsumeRun {
     if (!Commits() || !context_.output.Flush()) return kDone;
     for (auto& [partition, state] : partitions_) {
       if (state.next == state.committed) continue;
-      if (const auto done = consumer_.Commit(partition, state.next); !done) return context_.Fail(done.error());
+      if (const auto done = consumer_.Commit(partition, state.next); !done)
+        return context_.Fail(done.error());
       state.committed = state.next;
     }
     return kDone;
@@ -193,17 +196,25 @@ Result<std::map<std::uint32_t, std::int64_t>> Resolve(Context& context, const Co
 }
 
 // Turns --from into the consumer's options.
-Result<void> ApplyFrom(Context& context, const ConsumeArguments& arguments, const std::optional<PositionSpec>& from,
-                       ConsumerOptions& options) {
+Result<void> ApplyFrom(Context& context, const ConsumeArguments& arguments,
+                       const std::optional<PositionSpec>& from, ConsumerOptions& options) {
   if (!from) {
     options.start = arguments.name.empty() ? Start::Beginning() : Start::Committed();
     return {};
   }
   switch (from->kind) {
-    case SpecKind::kBeginning: options.start = Start::Beginning(); break;
-    case SpecKind::kEnd: options.start = Start::End(); break;
-    case SpecKind::kOffset: options.start = Start::At(from->value); break;
-    case SpecKind::kTimestamp: options.start = Start::AtTime(from->value); break;
+    case SpecKind::kBeginning:
+      options.start = Start::Beginning();
+      break;
+    case SpecKind::kEnd:
+      options.start = Start::End();
+      break;
+    case SpecKind::kOffset:
+      options.start = Start::At(from->value);
+      break;
+    case SpecKind::kTimestamp:
+      options.start = Start::AtTime(from->value);
+      break;
     case SpecKind::kBeforeEnd: {
       auto offsets = Resolve(context, arguments, *from);
       if (!offsets) return offsets.error();
@@ -214,7 +225,8 @@ Result<void> ApplyFrom(Context& context, const ConsumeArguments& arguments, cons
   return {};
 }
 
-Result<Limits> LimitsOf(Context& context, const ConsumeArguments& arguments, const std::optional<PositionSpec>& until) {
+Result<Limits> LimitsOf(Context& context, const ConsumeArguments& arguments,
+                        const std::optional<PositionSpec>& until) {
   Limits limits;
   if (!until || (until->kind == SpecKind::kEnd && !arguments.follow)) return limits;
   auto offsets = Resolve(context, arguments, *until);
@@ -233,7 +245,8 @@ struct Plan {
   std::string delimiter;
 };
 
-absl::StatusOr<std::optional<PositionSpec>> ParseOptional(const std::string& option, const std::string& text) {
+absl::StatusOr<std::optional<PositionSpec>> ParseOptional(const std::string& option,
+                                                          const std::string& text) {
   if (text.empty()) return std::optional<PositionSpec>();
   auto spec = ParsePosition(text, WallNowMs());
   if (!spec.ok()) return absl::InvalidArgumentError(option + " " + std::string(spec.status().message()));
@@ -254,7 +267,8 @@ absl::StatusOr<Plan> MakePlan(const ConsumeArguments& arguments) {
   plan.delimiter = plan.format->ends_with_newline() ? "" : "\n";
   if (!arguments.delimiter) return plan;
   auto delimiter = Unescape(*arguments.delimiter);
-  if (!delimiter.ok()) return absl::InvalidArgumentError("--delimiter: " + std::string(delimiter.status().message()));
+  if (!delimiter.ok())
+    return absl::InvalidArgumentError("--delimiter: " + std::string(delimiter.status().message()));
   plan.delimiter = *std::move(delimiter);
   return plan;
 }
@@ -285,7 +299,8 @@ int Consume(Context& context, const ConsumeArguments& arguments) {
 }  // namespace
 
 void AddConsumeCommand(CLI::App& app, Context& context) {
-  CLI::App& command = *app.add_subcommand("consume", "Print the records of a topic, up to its end as it is now");
+  CLI::App& command =
+      *app.add_subcommand("consume", "Print the records of a topic, up to its end as it is now");
   const auto arguments = std::make_shared<ConsumeArguments>();
   command.add_option("topic", arguments->topic, "The topic")->required();
   command.add_option("-p,--partition", arguments->partitions, "A partition; may be repeated; all without")
@@ -294,18 +309,23 @@ void AddConsumeCommand(CLI::App& app, Context& context) {
   command.add_option("--from", arguments->from,
                      "beginning (the default), end, an offset, -N (N before the end), a time such as "
                      "2026-11-23T09:00:00Z or 1795424400000ms, or 2h-ago");
-  command.add_option("--until", arguments->until, "Where to stop, in the same forms; the record there is not printed");
-  command.add_option("-n,--count", arguments->count, "Stop after so many records")->check(CLI::PositiveNumber);
+  command.add_option("--until", arguments->until,
+                     "Where to stop, in the same forms; the record there is not printed");
+  command.add_option("-n,--count", arguments->count, "Stop after so many records")
+      ->check(CLI::PositiveNumber);
   command.add_flag("-f,--follow", arguments->follow, "Go on after the end, as records arrive");
-  command.add_option("--format", arguments->format,
-                     "%t topic %p partition %o offset %T timestamp (ms) %D timestamp (RFC 3339) %k key %K its size "
-                     "%v value %V its size %h headers %%, and \\n \\t \\r \\0 \\xHH \\\\; the default is %v");
+  command.add_option(
+      "--format", arguments->format,
+      "%t topic %p partition %o offset %T timestamp (ms) %D timestamp (RFC 3339) %k key %K its size "
+      "%v value %V its size %h headers %%, and \\n \\t \\r \\0 \\xHH \\\\; the default is %v");
   command.add_option("--delimiter", arguments->delimiter,
                      "What follows each record; a newline by default, unless the format ends with one");
   command.add_option("--name", arguments->name,
                      "Go on where the consumer of this name stopped, and keep its position on the broker");
   command.add_flag("--no-commit", arguments->no_commit, "With --name: do not change its position");
-  command.callback([&context, arguments] { context.run = [&context, arguments] { return Consume(context, *arguments); }; });
+  command.callback([&context, arguments] {
+    context.run = [&context, arguments] { return Consume(context, *arguments); };
+  });
 }
 
 }  // namespace headrace::cli

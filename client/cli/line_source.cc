@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::size_t kPieceSize = 256U << 10;
 
-std::string ErrnoText(int error) { return std::generic_category().message(error); }
+std::string ErrnoText(int error) {
+  return std::generic_category().message(error);
+}
 
 }  // namespace
 
@@ -28,7 +30,7 @@ absl::StatusOr<LineSource> LineSource::Open(const std::string& path, std::size_t
 
 LineSource::LineSource(int descriptor, bool owned, std::size_t line_size_max)
     : descriptor_(descriptor), owned_(owned), line_size_max_(line_size_max), buffer_(kPieceSize) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode)) {
     size_ = static_cast<std::uint64_t>(status.st_size);
   }
@@ -91,7 +93,8 @@ LineSource::Found LineSource::Next() {
   line_ = {};
   while (true) {
     if (const void* newline = std::memchr(buffer_.data() + scanned_, '\n', end_ - scanned_)) {
-      return TakeLine(static_cast<std::size_t>(static_cast<const char*>(newline) - buffer_.data()) - begin_, true);
+      return TakeLine(static_cast<std::size_t>(static_cast<const char*>(newline) - buffer_.data()) - begin_,
+                      true);
     }
     scanned_ = end_;
     if (end_ - begin_ > line_size_max_) {  // the rest of it is read and forgotten
@@ -100,10 +103,14 @@ LineSource::Found LineSource::Next() {
       begin_ = end_;
     }
     switch (Fill()) {
-      case Filled::kMore: break;
-      case Filled::kEnd: return begin_ < end_ || skipping_ ? TakeLine(end_ - begin_, false) : Found::kEnd;
-      case Filled::kFailed: return Found::kFailed;
-      case Filled::kInterrupted: return Found::kInterrupted;
+      case Filled::kMore:
+        break;
+      case Filled::kEnd:
+        return begin_ < end_ || skipping_ ? TakeLine(end_ - begin_, false) : Found::kEnd;
+      case Filled::kFailed:
+        return Found::kFailed;
+      case Filled::kInterrupted:
+        return Found::kInterrupted;
     }
   }
 }

@@ -17,7 +17,7 @@ class LineSource {
  public:
   enum class Found {
     kLine,
-    kTooLong,      // a line over the limit, which was read past; line() is empty
+    kTooLong,  // a line over the limit, which was read past; line() is empty
     kEnd,
     kFailed,       // reading failed: see error()
     kInterrupted,  // a signal came while waiting for input

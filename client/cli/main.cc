@@ -18,7 +18,8 @@ std::string ExplainCommand(const CLI::App& app) {
   const CLI::App* at = &app;
   while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
   std::vector<std::string> known;
-  for (const CLI::App* each : at->get_subcommands([](const CLI::App*) { return true; })) known.push_back(each->get_name());
+  for (const CLI::App* each : at->get_subcommands([](const CLI::App*) { return true; }))
+    known.push_back(each->get_name());
   std::string list;
   for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
   const std::vector<std::string> rest = app.remaining(true);
@@ -72,4 +73,6 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace headrace::cli
 
-int main(int argc, char** argv) { return headrace::cli::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return headrace::cli::Main(argc, argv);
+}

@@ -25,8 +25,8 @@ struct OffsetsArguments {
 using Committed = std::map<std::uint32_t, CommittedOffset>;
 
 // Offsets that --set means, for every partition of `topic` that was asked for.
-Result<std::vector<CommittedOffset>> Targets(Admin& admin, const TopicInfo& topic, const OffsetsArguments& arguments,
-                                             const PositionSpec& spec) {
+Result<std::vector<CommittedOffset>> Targets(Admin& admin, const TopicInfo& topic,
+                                             const OffsetsArguments& arguments, const PositionSpec& spec) {
   using Kind = PositionSpec::Kind;
   std::map<std::uint32_t, std::int64_t> at_time;
   if (spec.kind == Kind::kTimestamp) {
@@ -59,13 +59,12 @@ Result<void> SetOffsets(Admin& admin, const TopicInfo& topic, const OffsetsArgum
   return admin.CommitOffsets(arguments.consumer, *targets);
 }
 
-nlohmann::ordered_json ToJson(const OffsetsArguments& arguments, const PartitionInfo& info, const Committed& committed) {
-  nlohmann::ordered_json document = {{"topic", arguments.topic},
-                                     {"partition", info.partition},
-                                     {"start_offset", info.start_offset},
-                                     {"high_watermark", info.high_watermark},
-                                     {"end_offset", info.end_offset},
-                                     {"records", info.high_watermark - info.start_offset}};
+nlohmann::ordered_json ToJson(const OffsetsArguments& arguments, const PartitionInfo& info,
+                              const Committed& committed) {
+  nlohmann::ordered_json document = {
+      {"topic", arguments.topic},          {"partition", info.partition},
+      {"start_offset", info.start_offset}, {"high_watermark", info.high_watermark},
+      {"end_offset", info.end_offset},     {"records", info.high_watermark - info.start_offset}};
   if (arguments.consumer.empty()) return document;
   document["consumer"] = arguments.consumer;
   const auto found = committed.find(info.partition);
@@ -80,7 +79,8 @@ nlohmann::ordered_json ToJson(const OffsetsArguments& arguments, const Partition
   return document;
 }
 
-std::vector<std::string> ToRow(const OffsetsArguments& arguments, const PartitionInfo& info, const Committed& committed) {
+std::vector<std::string> ToRow(const OffsetsArguments& arguments, const PartitionInfo& info,
+                               const Committed& committed) {
   std::vector<std::string> row = {std::to_string(info.partition), std::to_string(info.start_offset),
                                   std::to_string(info.high_watermark),
                                   std::to_string(info.high_watermark - info.start_offset)};
@@ -93,29 +93,34 @@ std::vector<std::string> ToRow(const OffsetsArguments& arguments, const Partitio
   return row;
 }
 
-void Print(Context& context, const OffsetsArguments& arguments, const TopicInfo& topic, const Committed& committed) {
+void Print(Context& context, const OffsetsArguments& arguments, const TopicInfo& topic,
+           const Committed& committed) {
   std::vector<std::string> head = {"PARTITION", "START", "END", "RECORDS"};
   if (!arguments.consumer.empty()) head.insert(head.end(), {"COMMITTED", "LAG", "COMMITTED AT"});
   Table table("rrrrrrl", std::move(head));
   for (const PartitionInfo& info : topic.partitions) {
     const auto& wanted = arguments.partitions;
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), info.partition) == wanted.end()) continue;
-    if (context.json) context.PrintJson(ToJson(arguments, info, committed));
-    else table.Add(ToRow(arguments, info, committed));
+    if (context.json)
+      context.PrintJson(ToJson(arguments, info, committed));
+    else
+      table.Add(ToRow(arguments, info, committed));
   }
   if (!context.json) context.output.Write(table.ToString());
 }
 
 int Offsets(Context& context, const OffsetsArguments& arguments) {
-  if (!arguments.set.empty() && arguments.consumer.empty()) return context.FailUsage("--set needs --consumer NAME");
+  if (!arguments.set.empty() && arguments.consumer.empty())
+    return context.FailUsage("--set needs --consumer NAME");
   auto admin = Admin::Connect(context.ClientOptionsFor("offsets"));
   if (!admin) return context.FailToConnect(admin.error());
   const auto topic = admin->DescribeTopic(arguments.topic);
   if (!topic) return context.FailForTopic(topic.error(), arguments.topic);
   for (const std::uint32_t partition : arguments.partitions) {
     if (partition < topic->partition_count) continue;
-    return context.FailUsage("--partition " + std::to_string(partition) + ": topic " + arguments.topic + " has " +
-                             std::to_string(topic->partition_count) + " partitions, numbered from 0");
+    return context.FailUsage("--partition " + std::to_string(partition) + ": topic " + arguments.topic +
+                             " has " + std::to_string(topic->partition_count) +
+                             " partitions, numbered from 0");
   }
   if (!arguments.set.empty()) {
     const auto spec = ParsePosition(arguments.set, WallNowMs());
@@ -137,16 +142,20 @@ int Offsets(Context& context, const OffsetsArguments& arguments) {
 }  // namespace
 
 void AddOffsetsCommand(CLI::App& app, Context& context) {
-  CLI::App& command = *app.add_subcommand("offsets", "Show where the partitions of a topic start and end, and a consumer's lag");
+  CLI::App& command = *app.add_subcommand(
+      "offsets", "Show where the partitions of a topic start and end, and a consumer's lag");
   const auto arguments = std::make_shared<OffsetsArguments>();
   command.add_option("topic", arguments->topic, "The topic")->required();
-  command.add_option("-c,--consumer", arguments->consumer, "Also what the consumer of this name has committed, and its lag");
+  command.add_option("-c,--consumer", arguments->consumer,
+                     "Also what the consumer of this name has committed, and its lag");
   command.add_option("-p,--partition", arguments->partitions, "Only this partition; may be repeated")
       ->take_all()
       ->expected(1);
   command.add_option("--set", arguments->set,
                      "Move the consumer first: to beginning, end, an offset, -N, a time, or 2h-ago");
-  command.callback([&context, arguments] { context.run = [&context, arguments] { return Offsets(context, *arguments); }; });
+  command.callback([&context, arguments] {
+    context.run = [&context, arguments] { return Offsets(context, *arguments); };
+  });
 }
 
 }  // namespace headrace::cli

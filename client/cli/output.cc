@@ -30,19 +30,22 @@ bool Output::Flush() {
   std::size_t written = 0;
   while (written < buffer_.size() && !done()) {
     const ssize_t taken = ::write(descriptor_, buffer_.data() + written, buffer_.size() - written);
-    if (taken >= 0) written += static_cast<std::size_t>(taken);
-    else if (errno == EPIPE) closed_ = true;
-    else if (errno != EINTR) error_ = std::generic_category().message(errno);
+    if (taken >= 0)
+      written += static_cast<std::size_t>(taken);
+    else if (errno == EPIPE)
+      closed_ = true;
+    else if (errno != EINTR)
+      error_ = std::generic_category().message(errno);
   }
   buffer_.clear();
   return !done();
 }
 
 void CatchSignals() {
-  struct sigaction ignore {};
+  struct sigaction ignore{};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &ignore, nullptr);
-  struct sigaction handle {};
+  struct sigaction handle{};
   handle.sa_handler = HandleSignal;
   handle.sa_flags = static_cast<int>(SA_RESETHAND);
   ::sigaction(SIGINT, &handle, nullptr);
@@ -55,6 +58,8 @@ void OnInterrupt(void (*notify)(void*), void* argument) {
   notification.notify.store(notify);
 }
 
-bool Interrupted() { return notification.interrupted.load(); }
+bool Interrupted() {
+  return notification.interrupted.load();
+}
 
 }  // namespace headrace::cli

@@ -113,11 +113,11 @@ std::string FormatTime(std::int64_t timestamp_ms) {
   const std::chrono::year_month_day date{day};
   const std::chrono::hh_mm_ss clock{time - day};
   std::array<char, 64> text{};
-  const int size = std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ",
-                                 static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                                 static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
-                                 static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()),
-                                 static_cast<int>(clock.subseconds().count()));
+  const int size = std::snprintf(
+      text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
+      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+      static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
   return {text.data(), static_cast<std::size_t>(size)};
 }
 
@@ -132,7 +132,8 @@ absl::StatusOr<std::int64_t> ParseDuration(std::string_view text) {
   const auto count = ParseInteger(text.substr(0, digits));
   for (const Unit& unit : kUnits) {
     if (!count || text.substr(digits) != unit.name) continue;
-    if (*count > std::numeric_limits<std::int64_t>::max() / unit.ms) return Refuse(text, "is too long a time");
+    if (*count > std::numeric_limits<std::int64_t>::max() / unit.ms)
+      return Refuse(text, "is too long a time");
     return *count * unit.ms;
   }
   return Refuse(text, "is not a length of time such as 250ms, 30s, 5m, 2h, 1d or 1w");

@@ -13,9 +13,9 @@ struct PositionSpec {
   enum class Kind {
     kBeginning,
     kEnd,
-    kOffset,      // value: the offset
-    kBeforeEnd,   // value: that many records before the end
-    kTimestamp,   // value: milliseconds since the Unix epoch
+    kOffset,     // value: the offset
+    kBeforeEnd,  // value: that many records before the end
+    kTimestamp,  // value: milliseconds since the Unix epoch
   };
   Kind kind = Kind::kBeginning;
   std::int64_t value = 0;

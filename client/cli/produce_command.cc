@@ -72,15 +72,18 @@ class ProduceRun {
           if (auto error = SendLine(lines_.line())) return error;
           break;
         case LineSource::Found::kTooLong:
-          if (auto error = Bad("is longer than " + HumanBytes(kLineSizeMax) + ", the most that this program takes")) {
+          if (auto error =
+                  Bad("is longer than " + HumanBytes(kLineSizeMax) + ", the most that this program takes")) {
             return error;
           }
           break;
-        case LineSource::Found::kEnd: return std::nullopt;
+        case LineSource::Found::kEnd:
+          return std::nullopt;
         case LineSource::Found::kFailed:
-          return Local("reading " + Source() + " failed after line " + std::to_string(lines_.line_number()) + ": " +
-                       lines_.error());
-        case LineSource::Found::kInterrupted: break;
+          return Local("reading " + Source() + " failed after line " + std::to_string(lines_.line_number()) +
+                       ": " + lines_.error());
+        case LineSource::Found::kInterrupted:
+          break;
       }
       if (records_ % 256 == 0 || !lines_.has_buffered_line()) progress_.Update(records_, lines_.bytes_read());
     }
@@ -141,8 +144,9 @@ class ProduceRun {
                           {"records_per_second", rate}});
       return;
     }
-    std::string line = std::to_string(stats.messages_delivered) + " records, " + HumanBytes(static_cast<double>(bytes_)) +
-                       " in " + HumanSeconds(seconds_) + " (" + HumanCount(rate) + " records/s, " +
+    std::string line = std::to_string(stats.messages_delivered) + " records, " +
+                       HumanBytes(static_cast<double>(bytes_)) + " in " + HumanSeconds(seconds_) + " (" +
+                       HumanCount(rate) + " records/s, " +
                        HumanBytes(static_cast<double>(bytes_) / std::max(seconds_, 1e-9)) + "/s)";
     if (arguments_.no_ack) line += ", not acknowledged";
     if (skipped_ > 0) line += ", " + std::to_string(skipped_) + " bad lines skipped";
@@ -167,7 +171,8 @@ int Produce(Context& context, const ProduceArguments& arguments) {
   const auto codec = ParseCodec(arguments.compression);
   if (!codec) return context.FailUsage("--compression is none, gzip, snappy, lz4 or zstd");
   auto separator = Unescape(arguments.key_separator);
-  if (!separator.ok()) return context.FailUsage("--key-separator: " + std::string(separator.status().message()));
+  if (!separator.ok())
+    return context.FailUsage("--key-separator: " + std::string(separator.status().message()));
   std::vector<std::pair<std::string, std::string>> pairs;
   for (const std::string& text : arguments.headers) {
     auto pair = ParseKeyValue(text, "--header");
@@ -186,30 +191,39 @@ int Produce(Context& context, const ProduceArguments& arguments) {
   auto producer = connect();
   if (!producer) return context.FailForTopic(producer.error(), arguments.topic);
   if (arguments.partition && *arguments.partition >= producer->partition_count()) {
-    return context.FailUsage("--partition " + std::to_string(*arguments.partition) + ": topic " + arguments.topic +
-                             " has " + std::to_string(producer->partition_count()) + " partitions, numbered from 0");
+    return context.FailUsage("--partition " + std::to_string(*arguments.partition) + ": topic " +
+                             arguments.topic + " has " + std::to_string(producer->partition_count()) +
+                             " partitions, numbered from 0");
   }
-  return ProduceRun(context, arguments, *std::move(lines), *std::move(producer), std::move(headers), *separator).Run();
+  return ProduceRun(context, arguments, *std::move(lines), *std::move(producer), std::move(headers),
+                    *separator)
+      .Run();
 }
 
 }  // namespace
 
 void AddProduceCommand(CLI::App& app, Context& context) {
-  CLI::App& command = *app.add_subcommand("produce", "Append the lines of a file, or of standard input, to a topic");
+  CLI::App& command =
+      *app.add_subcommand("produce", "Append the lines of a file, or of standard input, to a topic");
   const auto arguments = std::make_shared<ProduceArguments>();
   command.add_option("topic", arguments->topic, "The topic")->required();
   command.add_option("file", arguments->file, "The file; - or nothing for standard input");
   command.add_option("-k,--key-separator", arguments->key_separator,
                      "What parts key and value in each line, such as : or \\t; without, records have no key");
   command.add_option("-p,--partition", arguments->partition, "The partition; by key without");
-  command.add_flag("--no-ack", arguments->no_ack, "Do not wait for acknowledgements: what is lost goes unnoticed");
+  command.add_flag("--no-ack", arguments->no_ack,
+                   "Do not wait for acknowledgements: what is lost goes unnoticed");
   command.add_option("-z,--compression", arguments->compression, "none, gzip, snappy, lz4 or zstd");
-  command.add_option("-H,--header", arguments->headers, "A header for every record, key=value; may be repeated")
+  command
+      .add_option("-H,--header", arguments->headers, "A header for every record, key=value; may be repeated")
       ->take_all()
       ->expected(1);
   command.add_option("--rate", arguments->rate, "Records per second at most")->check(CLI::PositiveNumber);
-  command.add_flag("--skip-bad", arguments->skip_bad, "Skip and count lines that cannot be records, instead of stopping");
-  command.callback([&context, arguments] { context.run = [&context, arguments] { return Produce(context, *arguments); }; });
+  command.add_flag("--skip-bad", arguments->skip_bad,
+                   "Skip and count lines that cannot be records, instead of stopping");
+  command.callback([&context, arguments] {
+    context.run = [&context, arguments] { return Produce(context, *arguments); };
+  });
 }
 
 }  // namespace headrace::cli

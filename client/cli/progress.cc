@@ -30,8 +30,9 @@ void Progress::Update(std::uint64_t records, std::uint64_t bytes) {
 std::string Progress::Line(std::uint64_t records, std::uint64_t bytes) const {
   const double elapsed = seconds();
   const double byte_rate = static_cast<double>(bytes) / elapsed;
-  std::string line = HumanCount(static_cast<double>(records)) + " records, " + HumanBytes(static_cast<double>(bytes)) +
-                     ", " + HumanCount(static_cast<double>(records) / elapsed) + "/s, " + HumanBytes(byte_rate) + "/s";
+  std::string line =
+      HumanCount(static_cast<double>(records)) + " records, " + HumanBytes(static_cast<double>(bytes)) +
+      ", " + HumanCount(static_cast<double>(records) / elapsed) + "/s, " + HumanBytes(byte_rate) + "/s";
   if (bytes_total_ && *bytes_total_ >= bytes && byte_rate > 0) {
     const auto total = static_cast<double>(*bytes_total_);
     line += ", " + Fixed(100 * static_cast<double>(bytes) / std::max(total, 1.0), 0) + " %, " +

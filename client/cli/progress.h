@@ -8,7 +8,8 @@
 
 namespace headrace::cli {
 
-// Rewrites one line of standard error a few times a second; says nothing when that is no terminal. One thread.
+// Rewrites one line of standard error a few times a second; says nothing when that is no terminal. One
+// thread.
 class Progress {
  public:
   using Clock = std::chrono::steady_clock;

@@ -34,15 +34,21 @@ void AppendHeaders(std::string& out, const Record& record) {
 
 // The character that the escape at the front of `text` (behind its backslash) stands for; removes it.
 absl::StatusOr<char> TakeEscape(std::string_view& text) {
-  if (text.empty()) return absl::InvalidArgumentError("a backslash stands alone at the end; write \\\\ for one");
+  if (text.empty())
+    return absl::InvalidArgumentError("a backslash stands alone at the end; write \\\\ for one");
   const char kind = text.front();
   text.remove_prefix(1);
   switch (kind) {
-    case 'n': return '\n';
-    case 't': return '\t';
-    case 'r': return '\r';
-    case '0': return '\0';
-    case '\\': return '\\';
+    case 'n':
+      return '\n';
+    case 't':
+      return '\t';
+    case 'r':
+      return '\r';
+    case '0':
+      return '\0';
+    case '\\':
+      return '\\';
     case 'x': {
       unsigned value = 0;
       if (text.size() < 2) break;
@@ -51,13 +57,15 @@ absl::StatusOr<char> TakeEscape(std::string_view& text) {
       text.remove_prefix(2);
       return static_cast<char>(value);
     }
-    default: break;
+    default:
+      break;
   }
   return absl::InvalidArgumentError("\\" + std::string(1, kind) +
                                     " is no escape; known are \\n \\t \\r \\0 \\xHH \\\\");
 }
 
-void AppendJsonOptional(std::string& out, std::string_view name, const std::optional<std::string_view>& bytes) {
+void AppendJsonOptional(std::string& out, std::string_view name,
+                        const std::optional<std::string_view>& bytes) {
   if (bytes) return AppendJsonBytes(out, name, *bytes);
   out.append("\"").append(name).append("\":null");
 }
@@ -117,24 +125,47 @@ bool RecordFormat::ends_with_newline() const {
 
 void RecordFormat::Append(std::string& out, std::string_view topic, const Record& record) const {
   for (const Piece& piece : pieces_) {
-    if (piece.field == 0) out += piece.literal;
-    else AppendField(out, piece.field, topic, record);
+    if (piece.field == 0)
+      out += piece.literal;
+    else
+      AppendField(out, piece.field, topic, record);
   }
 }
 
 void RecordFormat::AppendField(std::string& out, char field, std::string_view topic, const Record& record) {
   switch (field) {
-    case 't': out += topic; break;
-    case 'p': AppendInteger(out, record.partition); break;
-    case 'o': AppendInteger(out, record.offset); break;
-    case 'T': AppendInteger(out, record.timestamp_ms); break;
-    case 'D': out += FormatTime(record.timestamp_ms); break;
-    case 'k': out += record.key.value_or(""); break;
-    case 'K': AppendInteger(out, SizeOf(record.key)); break;
-    case 'v': out += record.value.value_or(""); break;
-    case 'V': AppendInteger(out, SizeOf(record.value)); break;
-    case 'h': AppendHeaders(out, record); break;
-    default: break;  // Compile lets no other field through
+    case 't':
+      out += topic;
+      break;
+    case 'p':
+      AppendInteger(out, record.partition);
+      break;
+    case 'o':
+      AppendInteger(out, record.offset);
+      break;
+    case 'T':
+      AppendInteger(out, record.timestamp_ms);
+      break;
+    case 'D':
+      out += FormatTime(record.timestamp_ms);
+      break;
+    case 'k':
+      out += record.key.value_or("");
+      break;
+    case 'K':
+      AppendInteger(out, SizeOf(record.key));
+      break;
+    case 'v':
+      out += record.value.value_or("");
+      break;
+    case 'V':
+      AppendInteger(out, SizeOf(record.value));
+      break;
+    case 'h':
+      AppendHeaders(out, record);
+      break;
+    default:
+      break;  // Compile lets no other field through
   }
 }
 

@@ -26,18 +26,28 @@ std::size_t CharacterSize(std::string_view text) {
 
 // Characters on the screen, near enough: the bytes that do not continue a UTF-8 character.
 std::size_t Width(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 void AppendEscaped(std::string& out, char c) {
   static constexpr std::string_view kHex = "0123456789abcdef";
   switch (c) {
-    case '"': out += "\\\""; return;
-    case '\\': out += "\\\\"; return;
-    case '\n': out += "\\n"; return;
-    case '\r': out += "\\r"; return;
-    case '\t': out += "\\t"; return;
+    case '"':
+      out += "\\\"";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
     default:
       out += "\\u00";
       out += kHex[static_cast<unsigned char>(c) >> 4];
@@ -82,7 +92,8 @@ bool IsUtf8(std::string_view bytes) {
 }
 
 void AppendBase64(std::string& out, std::string_view bytes) {
-  static constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (std::size_t at = 0; at < bytes.size(); at += 3) {
     const std::size_t taken = std::min<std::size_t>(3, bytes.size() - at);
     std::uint32_t bits = 0;
@@ -121,11 +132,17 @@ std::string Fixed(double value, int digits) {
   return {text.data(), static_cast<std::size_t>(size)};
 }
 
-std::string HumanBytes(double bytes) { return Scaled(bytes, 1024, {"B", "KiB", "MiB", "GiB", "TiB", "PiB"}); }
+std::string HumanBytes(double bytes) {
+  return Scaled(bytes, 1024, {"B", "KiB", "MiB", "GiB", "TiB", "PiB"});
+}
 
-std::string HumanCount(double count) { return Scaled(count, 1000, {"", "k", "M", "G", "T"}); }
+std::string HumanCount(double count) {
+  return Scaled(count, 1000, {"", "k", "M", "G", "T"});
+}
 
-std::string HumanNanoseconds(double nanoseconds) { return Scaled(nanoseconds, 1000, {"ns", "µs", "ms", "s"}); }
+std::string HumanNanoseconds(double nanoseconds) {
+  return Scaled(nanoseconds, 1000, {"ns", "µs", "ms", "s"});
+}
 
 std::string HumanSeconds(double seconds) {
   if (seconds < 0.9995) return Fixed(seconds * 1000, 0) + " ms";
@@ -162,7 +179,8 @@ std::vector<std::string> SimilarNames(std::string_view name, const std::vector<s
   for (const std::string& candidate : known) {
     const std::size_t distance = EditDistance(name, candidate);
     const bool contains = !name.empty() && candidate.find(name) != std::string::npos;
-    if (distance <= std::max<std::size_t>(2, name.size() / 3) || contains) near.emplace_back(distance, candidate);
+    if (distance <= std::max<std::size_t>(2, name.size() / 3) || contains)
+      near.emplace_back(distance, candidate);
   }
   std::sort(near.begin(), near.end());
   std::vector<std::string> names;

@@ -50,7 +50,8 @@ std::string DescribeForPeople(const TopicInfo& topic) {
   for (const TopicConfigEntry& entry : topic.configs) {
     out += "  " + entry.key + "=" + entry.value + (entry.is_default ? "  (default)\n" : "\n");
   }
-  Table table("rrrrrrrl", {"PARTITION", "START", "HIGH WATERMARK", "END", "SIZE", "SEGMENTS", "EPOCH", "STATE"});
+  Table table("rrrrrrrl",
+              {"PARTITION", "START", "HIGH WATERMARK", "END", "SIZE", "SEGMENTS", "EPOCH", "STATE"});
   for (const PartitionInfo& info : topic.partitions) {
     table.Add({std::to_string(info.partition), std::to_string(info.start_offset),
                std::to_string(info.high_watermark), std::to_string(info.end_offset),
@@ -61,8 +62,10 @@ std::string DescribeForPeople(const TopicInfo& topic) {
 }
 
 void PrintTopic(Context& context, const TopicInfo& topic) {
-  if (context.json) context.PrintJson(ToJson(topic));
-  else context.output.Write(DescribeForPeople(topic));
+  if (context.json)
+    context.PrintJson(ToJson(topic));
+  else
+    context.output.Write(DescribeForPeople(topic));
 }
 
 // What a change of a topic has to say: the topic as JSON, or one line.
@@ -71,7 +74,8 @@ int Changed(Context& context, const TopicInfo& topic, std::string_view what) {
     context.PrintJson(ToJson(topic));
   } else {
     const std::string durability = ConfigOf(topic, "durability");
-    context.output.Write(std::string(what) + " topic " + topic.name + ": " + std::to_string(topic.partition_count) +
+    context.output.Write(std::string(what) + " topic " + topic.name + ": " +
+                         std::to_string(topic.partition_count) +
                          (topic.partition_count == 1 ? " partition" : " partitions") +
                          (durability.empty() ? "" : ", durability " + durability) + "\n");
   }
@@ -84,7 +88,8 @@ int Create(Context& context, const TopicArguments& arguments) {
   auto admin = Admin::Connect(context.ClientOptionsFor("topic"));
   if (!admin) return context.FailToConnect(admin.error());
   auto topic = admin->CreateTopic(
-      arguments.topic, {.partitions = arguments.partitions, .configs = *configs, .if_not_exists = arguments.if_not_exists});
+      arguments.topic,
+      {.partitions = arguments.partitions, .configs = *configs, .if_not_exists = arguments.if_not_exists});
   if (!topic) return context.Fail(topic.error());
   return Changed(context, *topic, arguments.if_not_exists ? "there is" : "created");
 }
@@ -96,12 +101,16 @@ int List(Context& context, const TopicArguments& arguments) {
   if (!topics) return context.Fail(topics.error());
   Table table("lrll", {"TOPIC", "PARTITIONS", "DURABILITY", "ID"});
   for (const TopicInfo& topic : *topics) {
-    if (context.json) context.PrintJson(ToJson(topic));
-    else table.Add({topic.name, std::to_string(topic.partition_count), ConfigOf(topic, "durability"), topic.id});
+    if (context.json)
+      context.PrintJson(ToJson(topic));
+    else
+      table.Add({topic.name, std::to_string(topic.partition_count), ConfigOf(topic, "durability"), topic.id});
   }
   if (context.json) return kDone;
-  if (table.empty()) PrintNote("no topics yet; make one: headrace topic create NAME");
-  else context.output.Write(table.ToString());
+  if (table.empty())
+    PrintNote("no topics yet; make one: headrace topic create NAME");
+  else
+    context.output.Write(table.ToString());
   return kDone;
 }
 
@@ -117,8 +126,10 @@ int Describe(Context& context, const TopicArguments& arguments) {
   int code = kDone;
   for (const std::string& name : arguments.topics) {
     auto topic = admin->DescribeTopic(name, {.with_partitions = true, .with_internal = true});
-    if (topic) PrintTopic(context, *topic);
-    else code = context.FailForTopic(topic.error(), name);
+    if (topic)
+      PrintTopic(context, *topic);
+    else
+      code = context.FailForTopic(topic.error(), name);
   }
   return code;
 }
@@ -127,7 +138,8 @@ int Alter(Context& context, const TopicArguments& arguments) {
   auto configs = ParseConfigs(arguments.configs);
   if (!configs) return context.FailUsage(configs.error().message);
   if (configs->empty() && arguments.partitions == 0) {
-    return context.FailUsage("nothing to alter: give --config key=value (an empty value for its default) or --partitions");
+    return context.FailUsage(
+        "nothing to alter: give --config key=value (an empty value for its default) or --partitions");
   }
   auto admin = Admin::Connect(context.ClientOptionsFor("topic"));
   if (!admin) return context.FailToConnect(admin.error());
@@ -161,7 +173,8 @@ int Trim(Context& context, const TopicArguments& arguments) {
   auto start = admin->Trim(arguments.topic, arguments.partition, *target);
   if (!start) return context.FailForTopic(start.error(), arguments.topic);
   if (context.json) {
-    context.PrintJson({{"topic", arguments.topic}, {"partition", arguments.partition}, {"start_offset", *start}});
+    context.PrintJson(
+        {{"topic", arguments.topic}, {"partition", arguments.partition}, {"start_offset", *start}});
   } else {
     context.output.Write("topic " + arguments.topic + " partition " + std::to_string(arguments.partition) +
                          " now starts at offset " + std::to_string(*start) + "\n");
@@ -174,9 +187,12 @@ int Delete(Context& context, const TopicArguments& arguments) {
   if (!admin) return context.FailToConnect(admin.error());
   const auto deleted = admin->DeleteTopic(arguments.topic);
   const bool unknown = !deleted && deleted.error().code == error_number::kUnknownTopicOrPartition;
-  if (!deleted && !(unknown && arguments.if_exists)) return context.FailForTopic(deleted.error(), arguments.topic);
-  if (context.json) context.PrintJson({{"topic", arguments.topic}, {"deleted", deleted.ok()}});
-  else context.output.Write((unknown ? "there is no topic " : "deleted topic ") + arguments.topic + "\n");
+  if (!deleted && !(unknown && arguments.if_exists))
+    return context.FailForTopic(deleted.error(), arguments.topic);
+  if (context.json)
+    context.PrintJson({{"topic", arguments.topic}, {"deleted", deleted.ok()}});
+  else
+    context.output.Write((unknown ? "there is no topic " : "deleted topic ") + arguments.topic + "\n");
   return kDone;
 }
 
@@ -185,8 +201,9 @@ using Function = int (*)(Context&, const TopicArguments&);
 CLI::App& AddVerb(CLI::App& topic, Context& context, const std::shared_ptr<TopicArguments>& arguments,
                   const std::string& verb, const std::string& help, Function function) {
   CLI::App& command = *topic.add_subcommand(verb, help);
-  command.callback(
-      [&context, arguments, function] { context.run = [&context, arguments, function] { return function(context, *arguments); }; });
+  command.callback([&context, arguments, function] {
+    context.run = [&context, arguments, function] { return function(context, *arguments); };
+  });
   return command;
 }
 
@@ -196,11 +213,14 @@ void AddTopicCommand(CLI::App& app, Context& context) {
   CLI::App& topic = *app.add_subcommand("topic", "Create, look at, change and delete topics");
   topic.require_subcommand(1);
   const auto arguments = std::make_shared<TopicArguments>();
-  const std::string config_help = "A setting, such as retention.ms=86400000 or durability=written; may be repeated";
+  const std::string config_help =
+      "A setting, such as retention.ms=86400000 or durability=written; may be repeated";
 
   CLI::App& create = AddVerb(topic, context, arguments, "create", "Create a topic", Create);
   create.add_option("topic", arguments->topic, "Its name")->required();
-  create.add_option("-p,--partitions", arguments->partitions, "How many partitions; the broker's default without")
+  create
+      .add_option("-p,--partitions", arguments->partitions,
+                  "How many partitions; the broker's default without")
       ->check(CLI::PositiveNumber);
   create.add_option("-c,--config", arguments->configs, config_help)->take_all()->expected(1);
   create.add_flag("--if-not-exists", arguments->if_not_exists, "A topic that exists is no error");
@@ -208,23 +228,28 @@ void AddTopicCommand(CLI::App& app, Context& context) {
   CLI::App& list = AddVerb(topic, context, arguments, "list", "List the topics", List);
   list.add_flag("--internal", arguments->internal, "Also those whose names begin with __");
 
-  CLI::App& describe = AddVerb(topic, context, arguments, "describe", "Show topics with their partitions", Describe);
+  CLI::App& describe =
+      AddVerb(topic, context, arguments, "describe", "Show topics with their partitions", Describe);
   describe.add_option("topics", arguments->topics, "Their names; all without");
   describe.add_flag("--internal", arguments->internal, "Also those whose names begin with __");
 
   CLI::App& alter = AddVerb(topic, context, arguments, "alter", "Change settings or add partitions", Alter);
   alter.add_option("topic", arguments->topic, "Its name")->required();
-  alter.add_option("-p,--partitions", arguments->partitions, "The new number of partitions")->check(CLI::PositiveNumber);
-  alter.add_option("-c,--config", arguments->configs, config_help + "; an empty value returns to the default")
+  alter.add_option("-p,--partitions", arguments->partitions, "The new number of partitions")
+      ->check(CLI::PositiveNumber);
+  alter
+      .add_option("-c,--config", arguments->configs, config_help + "; an empty value returns to the default")
       ->take_all()
       ->expected(1);
 
   CLI::App& trim = AddVerb(topic, context, arguments, "trim", "Drop the records before an offset", Trim);
   trim.add_option("topic", arguments->topic, "Its name")->required();
   trim.add_option("-p,--partition", arguments->partition, "The partition")->required();
-  trim.add_option("--to", arguments->to, "The first offset to keep; end, a time and -N are understood too")->required();
+  trim.add_option("--to", arguments->to, "The first offset to keep; end, a time and -N are understood too")
+      ->required();
 
-  CLI::App& remove = AddVerb(topic, context, arguments, "delete", "Delete a topic with all its records", Delete);
+  CLI::App& remove =
+      AddVerb(topic, context, arguments, "delete", "Delete a topic with all its records", Delete);
   remove.add_option("topic", arguments->topic, "Its name")->required();
   remove.add_flag("--if-exists", arguments->if_exists, "A topic that does not exist is no error");
 }

@@ -8,10 +8,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json ToJson(const PartitionInfo& info) {
-  Json document = {{"partition", info.partition},       {"start_offset", info.start_offset},
-                   {"high_watermark", info.high_watermark}, {"end_offset", info.end_offset},
-                   {"size", info.size},                 {"segments", info.segments},
-                   {"leader_epoch", info.leader_epoch}, {"error", nullptr}};
+  Json document = {{"partition", info.partition},
+                   {"start_offset", info.start_offset},
+                   {"high_watermark", info.high_watermark},
+                   {"end_offset", info.end_offset},
+                   {"size", info.size},
+                   {"segments", info.segments},
+                   {"leader_epoch", info.leader_epoch},
+                   {"error", nullptr}};
   if (info.error) document["error"] = {{"code", info.error->code}, {"message", info.error->message}};
   return document;
 }

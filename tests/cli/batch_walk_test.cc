@@ -17,7 +17,9 @@ class BytesFile final : public storage::File {
  public:
   explicit BytesFile(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
 
-  absl::Status WriteAt(std::uint64_t, std::span<const ByteSpan>) override { return absl::InternalError("read only"); }
+  absl::Status WriteAt(std::uint64_t, std::span<const ByteSpan>) override {
+    return absl::InternalError("read only");
+  }
   absl::StatusOr<std::size_t> ReadAt(std::uint64_t position, MutableByteSpan out) const override {
     const auto from = static_cast<std::size_t>(std::min<std::uint64_t>(position, bytes_.size()));
     const std::size_t size = std::min(out.size(), bytes_.size() - from);
@@ -107,7 +109,8 @@ TEST_CASE("Batch walk: zeros are never a batch") {
 
 TEST_CASE("Batch walk: a batch behind garbage is found across the edge of what is read at once") {
   const auto a = Batch(7, {std::string(500, 'x')});
-  const std::size_t garbage = GENERATE((1U << 20) - 61U, (1U << 20) - 17U, (1U << 20) - 1U, 1U << 20, (1U << 20) + 1U);
+  const std::size_t garbage =
+      GENERATE((1U << 20) - 61U, (1U << 20) - 17U, (1U << 20) - 1U, 1U << 20, (1U << 20) + 1U);
   const std::vector<std::byte> noise(garbage, std::byte{2});
   CHECK(Picture(Join({noise, a})) == At("D", 0, garbage) + " " + At("B7", garbage, a.size()));
 }
@@ -117,7 +120,8 @@ TEST_CASE("Batch walk: a batch inside a damaged batch's record is not taken for 
   auto outer = Batch(0, {std::string(AsText(inner))});
   const auto next = Batch(1, {"next"});
   outer[30] ^= std::byte{1};  // a bit of the timestamp: the size stays right
-  CHECK(Picture(Join({outer, next})) == At("D0", 0, outer.size()) + " " + At("B1", outer.size(), next.size()));
+  CHECK(Picture(Join({outer, next})) ==
+        At("D0", 0, outer.size()) + " " + At("B1", outer.size(), next.size()));
 }
 
 }  // namespace

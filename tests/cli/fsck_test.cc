@@ -6,8 +6,8 @@
 #include <fstream>
 
 #include "storage/io/posix_file_system.h"
-#include "storage/offset_index.h"
 #include "storage/io/small_file.h"
+#include "storage/offset_index.h"
 #include "tests/cli/segment_bytes.h"
 
 namespace headrace::cli::offline {
@@ -38,7 +38,9 @@ class Directory {
         .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   }
   // What a clean shutdown leaves.
-  void WriteClean() { REQUIRE(storage::ReplaceSmallFile(files_, path_ + "/clean", 1, AsBytes("content")).ok()); }
+  void WriteClean() {
+    REQUIRE(storage::ReplaceSmallFile(files_, path_ + "/clean", 1, AsBytes("content")).ok());
+  }
   std::string Read(const std::string& file) const {
     std::ifstream in(file, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
@@ -76,7 +78,8 @@ TEST_CASE("Fsck: offsets that do not continue are found, inside a segment and be
   REQUIRE(directory.findings.size() == 2);
   CHECK_THAT(directory.findings[0].problem, Catch::Contains("begins at offset 5, expected 1"));
   CHECK(directory.findings[0].position == Batch(0, {"a"}).size());
-  CHECK_THAT(directory.findings[1].problem, Catch::Contains("begins at offset 9, and the one before ends at 6"));
+  CHECK_THAT(directory.findings[1].problem,
+             Catch::Contains("begins at offset 9, and the one before ends at 6"));
 }
 
 TEST_CASE("Fsck: a segment whose first batch is not the one its name says") {
@@ -163,7 +166,8 @@ TEST_CASE("Fsck: an index that lies is found, one that is merely old is not") {
   CHECK(directory.findings.empty());
   write_index({2, first.size() + 5}, bytes.size());
   REQUIRE(directory.findings.size() == 1);
-  CHECK_THAT(directory.findings[0].problem, Catch::Contains("inside the batch at " + std::to_string(first.size())));
+  CHECK_THAT(directory.findings[0].problem,
+             Catch::Contains("inside the batch at " + std::to_string(first.size())));
   write_index({1, first.size()}, bytes.size());
   REQUIRE(directory.findings.size() == 1);
   CHECK_THAT(directory.findings[0].problem, Catch::Contains("says that offset 1 is at"));
@@ -174,7 +178,8 @@ TEST_CASE("Fsck: an index that lies is found, one that is merely old is not") {
   REQUIRE(directory.Check(true).ok());
   REQUIRE(directory.findings.size() == 1);
   CHECK_FALSE(std::filesystem::exists(index_path));
-  CHECK(std::filesystem::file_size(directory.path() + "/quarantine/" + kTopic + "-0-00000000000000000000.index") == 40);
+  CHECK(std::filesystem::file_size(directory.path() + "/quarantine/" + kTopic +
+                                   "-0-00000000000000000000.index") == 40);
 }
 
 TEST_CASE("Fsck: a damaged small file is found") {

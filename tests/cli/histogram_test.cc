@@ -46,7 +46,8 @@ TEST_CASE("Histogram: percentiles agree with sorting to 1 part in 128, and are n
     const std::int64_t exact = values[rank - 1];
     CAPTURE(percent, exact);
     CHECK(histogram.Percentile(percent) >= exact);
-    CHECK(static_cast<double>(histogram.Percentile(percent)) <= static_cast<double>(exact) * (1 + 1.0 / 128) + 1);
+    CHECK(static_cast<double>(histogram.Percentile(percent)) <=
+          static_cast<double>(exact) * (1 + 1.0 / 128) + 1);
   }
 }
 

@@ -16,7 +16,8 @@ using Found = LineSource::Found;
 // A source that reads `text` through a pipe, which a thread fills.
 class Piped {
  public:
-  explicit Piped(std::string text, std::size_t line_size_max = 1 << 20) : source_(Open(), true, line_size_max) {
+  explicit Piped(std::string text, std::size_t line_size_max = 1 << 20)
+      : source_(Open(), true, line_size_max) {
     writer_ = std::thread([end = ends_[1], text = std::move(text)] {
       for (std::size_t at = 0; at < text.size();) {
         const ssize_t taken = ::write(end, text.data() + at, std::min<std::size_t>(text.size() - at, 7'777));

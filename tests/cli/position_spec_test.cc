@@ -69,7 +69,8 @@ TEST_CASE("Position: what is none is refused with the reason") {
 
 TEST_CASE("Position: a formatted time parses to itself") {
   CHECK(FormatTime(kNow + 7) == "2023-11-14T22:13:20.007Z");
-  for (const std::int64_t time : {std::int64_t{0}, kNow, kNow + 999, std::int64_t{253'402'300'799'999}, std::int64_t{-1}}) {
+  for (const std::int64_t time :
+       {std::int64_t{0}, kNow, kNow + 999, std::int64_t{253'402'300'799'999}, std::int64_t{-1}}) {
     CHECK(*ParseTime(FormatTime(time)) == time);
   }
 }

@@ -48,7 +48,7 @@ TEST_CASE("Text: base64 as in RFC 4648") {
 
 TEST_CASE("Text: a JSON string survives a JSON parser") {
   for (const std::string& text : {std::string("say \"hi\" \\ there"), std::string("\x01\x1F\n\r\t\x7F"),
-                                 std::string("nul \0 inside", 12), std::string("Größe")}) {
+                                  std::string("nul \0 inside", 12), std::string("Größe")}) {
     std::string out;
     AppendJsonString(out, text);
     CHECK(nlohmann::json::parse(out).get<std::string>() == text);

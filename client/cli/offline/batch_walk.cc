@@ -66,14 +66,15 @@ absl::StatusOr<Stretch> BatchWalk::ReadStretch() {
   ASSIGN_OR_RETURN(const bool again, Fill(position_, stated));
   batch = RecordBatchView::Parse(bytes_);
   if (!again || !batch.ok()) return absl::DataLossError(file_.path() + " changed while it was read");
-  return Stretch{continues ? Stretch::Kind::kDamaged : Stretch::Kind::kTorn, position_, stated, *batch, problem};
+  return Stretch{continues ? Stretch::Kind::kDamaged : Stretch::Kind::kTorn, position_, stated, *batch,
+                 problem};
 }
 
 absl::StatusOr<Stretch> BatchWalk::Unreadable(std::uint64_t search_from, std::string problem) {
   ASSIGN_OR_RETURN(const auto next, FindBatch(search_from));
   const std::uint64_t end = next.value_or(size_);
-  return Stretch{next ? Stretch::Kind::kDamaged : Stretch::Kind::kTorn, position_, end - position_, std::nullopt,
-                 std::move(problem)};
+  return Stretch{next ? Stretch::Kind::kDamaged : Stretch::Kind::kTorn, position_, end - position_,
+                 std::nullopt, std::move(problem)};
 }
 
 // Whether a sound batch begins at `position`.

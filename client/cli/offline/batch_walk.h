@@ -14,9 +14,9 @@ namespace headrace::cli::offline {
 // A stretch of the file: one batch, or bytes that are none.
 struct Stretch {
   enum class Kind {
-    kBatch,      // sound, its CRC too
-    kDamaged,    // between sound batches, or a batch whose bytes do not match its CRC
-    kTorn,       // at the end of the file: an unfinished batch, or anything behind which no batch follows
+    kBatch,    // sound, its CRC too
+    kDamaged,  // between sound batches, or a batch whose bytes do not match its CRC
+    kTorn,     // at the end of the file: an unfinished batch, or anything behind which no batch follows
   };
   Kind kind = Kind::kBatch;
   std::uint64_t position = 0;

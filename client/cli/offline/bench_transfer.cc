@@ -65,11 +65,14 @@ const std::array<const char*, 5> kNotes = {
     "Counted and measured: transitions (two per system call), bytes through user space, throughput, CPU.",
     "Textbook: transitions and copies per buffer, as sendfile(2), mmap(2) and the kernel's "
     "Documentation/networking/netdev-features.rst (NETIF_F_SG) describe them; copies are not measured.",
-    "Loopback never reaches a network card: no DMA to a card, no checksum or segmentation by a card. The receiver's "
+    "Loopback never reaches a network card: no DMA to a card, no checksum or segmentation by a card. The "
+    "receiver's "
     "work runs on this machine too, and partly in the sender's own system calls.",
-    "So loopback hides most of what sendfile saves, and shows it best against the discarding receiver: there the "
+    "So loopback hides most of what sendfile saves, and shows it best against the discarding receiver: there "
+    "the "
     "sender's pages are never copied, while mmap and read still copy them into the socket.",
-    "A write from a mapping takes its page faults inside the kernel: they are no transitions, and are shown apart."};
+    "A write from a mapping takes its page faults inside the kernel: they are no transitions, and are shown "
+    "apart."};
 
 template <typename Get>
 double Median(const std::vector<Sample>& samples, Get get) {
@@ -103,8 +106,8 @@ absl::StatusOr<Sample> RunOnce(Way way, Taking taking, int file, const TransferA
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!cost.ok()) return cost.status();
   if (received != arguments.size) {
-    return absl::InternalError("sent " + std::to_string(arguments.size) + " bytes by " + std::string(NameOf(way)) +
-                               ", and " + std::to_string(received) + " arrived");
+    return absl::InternalError("sent " + std::to_string(arguments.size) + " bytes by " +
+                               std::string(NameOf(way)) + ", and " + std::to_string(received) + " arrived");
   }
   const auto bytes = static_cast<double>(arguments.size);
   return Sample{bytes / seconds, cost->cpu_seconds * kGib / bytes,
@@ -142,27 +145,31 @@ absl::Status Measure(const TransferArguments& arguments, std::vector<Row>& rows)
   return absl::OkStatus();
 }
 
-std::string Percent(double share) { return Fixed(share * 100, 0) + " %"; }
+std::string Percent(double share) {
+  return Fixed(share * 100, 0) + " %";
+}
 
 void PrintTable(Context& context, const TransferArguments& arguments, const std::vector<Row>& rows) {
-  Table table("lrrrrrrrrrr", {"", "TRANSITIONS", "PER MiB", "CPU COPIES", "DMA COPIES", "THROUGH USER", "FAULTS", "COPYING RECEIVER",
-               "CPU", "DISCARDING RECEIVER", "CPU"});
-  table.Add({"", "(textbook)", "(counted)", "(textbook)", "(textbook)", "(counted)", "(per MiB)", "(measured)",
-             "(s per GiB)", "(measured)", "(s per GiB)"});
+  Table table("lrrrrrrrrrr", {"", "TRANSITIONS", "PER MiB", "CPU COPIES", "DMA COPIES", "THROUGH USER",
+                              "FAULTS", "COPYING RECEIVER", "CPU", "DISCARDING RECEIVER", "CPU"});
+  table.Add({"", "(textbook)", "(counted)", "(textbook)", "(textbook)", "(counted)", "(per MiB)",
+             "(measured)", "(s per GiB)", "(measured)", "(s per GiB)"});
   for (const Row& row : rows) {
     const Sample copying = MedianOf(row.samples.at(Taking::kCopying));
     const Sample discarding = MedianOf(row.samples.at(Taking::kDiscarding));
     table.Add({std::string(NameOf(row.way)), row.textbook.transitions, Fixed(copying.transitions_per_mib, 1),
                row.textbook.cpu_copies, row.textbook.dma_copies, Percent(copying.through_user),
-               Fixed(copying.faults_per_mib, 1), HumanBytes(copying.throughput) + "/s", Fixed(copying.cpu_per_gib, 3),
-               HumanBytes(discarding.throughput) + "/s", Fixed(discarding.cpu_per_gib, 3)});
+               Fixed(copying.faults_per_mib, 1), HumanBytes(copying.throughput) + "/s",
+               Fixed(copying.cpu_per_gib, 3), HumanBytes(discarding.throughput) + "/s",
+               Fixed(discarding.cpu_per_gib, 3)});
   }
   table.Add({"sendfile, scatter-gather card", kScatterGather.transitions, "-", kScatterGather.cpu_copies,
              kScatterGather.dma_copies, "-", "-", "not measurable", "-", "on loopback", "-"});
-  std::string text = table.ToString() + "\nmedians of " + std::to_string(arguments.runs) + " alternated runs of " +
-                     HumanBytes(static_cast<double>(arguments.size)) + " in calls of " +
-                     HumanBytes(static_cast<double>(arguments.chunk)) + ", file in the page cache, " +
-                     std::to_string(std::thread::hardware_concurrency()) + " cores\n";
+  std::string text = table.ToString() + "\nmedians of " + std::to_string(arguments.runs) +
+                     " alternated runs of " + HumanBytes(static_cast<double>(arguments.size)) +
+                     " in calls of " + HumanBytes(static_cast<double>(arguments.chunk)) +
+                     ", file in the page cache, " + std::to_string(std::thread::hardware_concurrency()) +
+                     " cores\n";
   for (const char* note : kNotes) text.append("- ").append(note).append("\n");
   context.output.Write(text);
 }
@@ -211,18 +218,22 @@ int BenchTransfer(Context& context, TransferArguments arguments) {
   if (const absl::Status status = Measure(arguments, rows); !status.ok()) {
     return context.Fail(std::string(status.message()));
   }
-  if (context.json) PrintDocument(context, arguments, rows);
-  else PrintTable(context, arguments, rows);
+  if (context.json)
+    PrintDocument(context, arguments, rows);
+  else
+    PrintTable(context, arguments, rows);
   return kDone;
 }
 
 }  // namespace
 
 void AddBenchTransferCommand(CLI::App& bench, Context& context) {
-  CLI::App& command =
-      *bench.add_subcommand("transfer", "Compare sendfile, mmap + write and read + write on this machine; no broker needed");
+  CLI::App& command = *bench.add_subcommand(
+      "transfer", "Compare sendfile, mmap + write and read + write on this machine; no broker needed");
   const auto arguments = std::make_shared<TransferArguments>();
-  command.add_option("--size", arguments->size, "Bytes per run")->transform(CLI::AsSizeValue(false))->capture_default_str();
+  command.add_option("--size", arguments->size, "Bytes per run")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
   command.add_option("--chunk", arguments->chunk, "Bytes per call")
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::PositiveNumber)
@@ -231,7 +242,9 @@ void AddBenchTransferCommand(CLI::App& bench, Context& context) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command.add_option("--directory", arguments->directory, "For the test file; TMPDIR or /tmp without");
-  command.callback([&context, arguments] { context.run = [&context, arguments] { return BenchTransfer(context, *arguments); }; });
+  command.callback([&context, arguments] {
+    context.run = [&context, arguments] { return BenchTransfer(context, *arguments); };
+  });
 }
 
 }  // namespace headrace::cli::offline

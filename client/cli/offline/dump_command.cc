@@ -51,16 +51,21 @@ class Dump {
     const bool sound = stretch.kind == Stretch::Kind::kBatch;
     (sound ? batches_ : damaged_) += 1;
     if (sound && arguments_.damaged_only) return;
-    if (context_.json) PrintJsonLine(stretch);
-    else PrintLine(stretch);
+    if (context_.json)
+      PrintJsonLine(stretch);
+    else
+      PrintLine(stretch);
     if (sound && arguments_.records) PrintRecords(*stretch.batch);
   }
 
   static std::string_view NameOf(Stretch::Kind kind) {
     switch (kind) {
-      case Stretch::Kind::kBatch: return "batch";
-      case Stretch::Kind::kDamaged: return "damaged";
-      case Stretch::Kind::kTorn: return "torn";
+      case Stretch::Kind::kBatch:
+        return "batch";
+      case Stretch::Kind::kDamaged:
+        return "damaged";
+      case Stretch::Kind::kTorn:
+        return "torn";
     }
     return "";
   }
@@ -74,27 +79,31 @@ class Dump {
   }
 
   void PrintLine(const Stretch& stretch) {
-    std::string line = "position " + std::to_string(stretch.position) + "  size " + std::to_string(stretch.size);
+    std::string line =
+        "position " + std::to_string(stretch.position) + "  size " + std::to_string(stretch.size);
     if (stretch.batch) {
       const RecordBatchView& batch = *stretch.batch;
-      line += "  offsets " + std::to_string(batch.base_offset()) + ".." + std::to_string(batch.last_offset()) +
-              "  records " + std::to_string(batch.record_count()) + "  epoch " + std::to_string(batch.leader_epoch()) +
-              "  time " + FormatTime(batch.base_timestamp()) + ".." + FormatTime(batch.max_timestamp()) + "  " +
+      line += "  offsets " + std::to_string(batch.base_offset()) + ".." +
+              std::to_string(batch.last_offset()) + "  records " + std::to_string(batch.record_count()) +
+              "  epoch " + std::to_string(batch.leader_epoch()) + "  time " +
+              FormatTime(batch.base_timestamp()) + ".." + FormatTime(batch.max_timestamp()) + "  " +
               FlagsOf(batch);
       if (batch.producer_id() != kNoProducerId) {
-        line += "  producer " + std::to_string(batch.producer_id()) + "/" + std::to_string(batch.producer_epoch()) +
-                " sequence " + std::to_string(batch.base_sequence());
+        line += "  producer " + std::to_string(batch.producer_id()) + "/" +
+                std::to_string(batch.producer_epoch()) + " sequence " + std::to_string(batch.base_sequence());
       }
     }
     if (stretch.kind != Stretch::Kind::kBatch) {
-      line += std::string("  ") + (stretch.kind == Stretch::Kind::kTorn ? "TORN: " : "DAMAGED: ") + stretch.problem;
+      line += std::string("  ") + (stretch.kind == Stretch::Kind::kTorn ? "TORN: " : "DAMAGED: ") +
+              stretch.problem;
     }
     context_.output.Write(line + "\n");
   }
 
   void PrintJsonLine(const Stretch& stretch) {
     std::string line = "{\"kind\":\"" + std::string(NameOf(stretch.kind)) +
-                       "\",\"position\":" + std::to_string(stretch.position) + ",\"size\":" + std::to_string(stretch.size);
+                       "\",\"position\":" + std::to_string(stretch.position) +
+                       ",\"size\":" + std::to_string(stretch.size);
     const auto field = [&line](std::string_view name, std::int64_t value) {
       line.append(",\"").append(name).append("\":").append(std::to_string(value));
     };
@@ -181,13 +190,16 @@ class Dump {
 }  // namespace
 
 void AddDumpCommand(CLI::App& app, Context& context) {
-  CLI::App& command = *app.add_subcommand("dump", "Show the batches of a segment file, also a damaged one; no broker needed");
+  CLI::App& command =
+      *app.add_subcommand("dump", "Show the batches of a segment file, also a damaged one; no broker needed");
   const auto arguments = std::make_shared<DumpArguments>();
   command.add_option("segment", arguments->path, "A .log file of a data directory")->required();
   command.add_flag("--records", arguments->records, "Show the records too");
   command.add_flag("--damaged", arguments->damaged_only, "Show only what is damaged");
   command.footer("Exit code 1 if anything is damaged.");
-  command.callback([&context, arguments] { context.run = [&context, arguments] { return Dump(context, *arguments).Run(); }; });
+  command.callback([&context, arguments] {
+    context.run = [&context, arguments] { return Dump(context, *arguments).Run(); };
+  });
 }
 
 }  // namespace headrace::cli::offline

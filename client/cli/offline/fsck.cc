@@ -48,9 +48,11 @@ void Fsck::Report(Finding finding) {
 absl::StatusOr<FsckReport> Fsck::Run() {
   const auto top = files_.List(directory_);
   if (!top.ok()) return top.status();
-  const bool ours = std::any_of(top->begin(), top->end(), [](const DirectoryEntry& entry) { return entry.name == "meta"; });
+  const bool ours =
+      std::any_of(top->begin(), top->end(), [](const DirectoryEntry& entry) { return entry.name == "meta"; });
   if (!ours) {
-    return absl::FailedPreconditionError(directory_ + " is no Headrace data directory: it has no file 'meta'");
+    return absl::FailedPreconditionError(directory_ +
+                                         " is no Headrace data directory: it has no file 'meta'");
   }
   ASSIGN_OR_RETURN(const auto lock, files_.Lock(directory_ + "/lock"));
   RETURN_IF_ERROR(CheckMeta());
@@ -59,7 +61,8 @@ absl::StatusOr<FsckReport> Fsck::Run() {
   if (topics.status().code() == absl::StatusCode::kNotFound) return report_;
   if (!topics.ok()) return topics.status();
   for (const DirectoryEntry& topic : *topics) RETURN_IF_ERROR(CheckTopic(topic.name));
-  if (cut_ && std::any_of(top->begin(), top->end(), [](const DirectoryEntry& entry) { return entry.name == "clean"; })) {
+  if (cut_ && std::any_of(top->begin(), top->end(),
+                          [](const DirectoryEntry& entry) { return entry.name == "clean"; })) {
     // What the last shutdown knew is no longer so: the next start must look for itself.
     ASSIGN_OR_RETURN(const std::string aside, FreeQuarantinePath("clean"));
     RETURN_IF_ERROR(files_.Rename(directory_ + "/clean", aside));
@@ -76,15 +79,16 @@ absl::Status Fsck::CheckMeta() {
     return absl::OkStatus();
   }
   if (meta->format <= storage::DataDirectoryMeta::kFormat) return absl::OkStatus();
-  return absl::FailedPreconditionError(path + " has format " + std::to_string(meta->format) +
-                                       ", and this program knows formats up to " +
-                                       std::to_string(storage::DataDirectoryMeta::kFormat) + "; use a newer one");
+  return absl::FailedPreconditionError(
+      path + " has format " + std::to_string(meta->format) + ", and this program knows formats up to " +
+      std::to_string(storage::DataDirectoryMeta::kFormat) + "; use a newer one");
 }
 
 // Every other file at the top, but the lock, is a small file with a sum.
 absl::Status Fsck::CheckSmallFiles(const std::vector<DirectoryEntry>& top) {
   for (const DirectoryEntry& entry : top) {
-    const bool other = entry.kind != DirectoryEntry::Kind::kFile || entry.name == "meta" || entry.name == "lock";
+    const bool other =
+        entry.kind != DirectoryEntry::Kind::kFile || entry.name == "meta" || entry.name == "lock";
     if (other || entry.name.ends_with(".new")) continue;  // a crash may leave the latter; it is never read
     const auto file = storage::ReadSmallFile(files_, directory_ + "/" + entry.name);
     if (file.ok()) continue;
@@ -97,7 +101,8 @@ absl::Status Fsck::CheckSmallFiles(const std::vector<DirectoryEntry>& top) {
 absl::Status Fsck::CheckTopic(const std::string& name) {
   const std::string path = directory_ + "/topics/" + name;
   if (!TopicId::Parse(name)) {
-    Report({path, std::nullopt, "the name is no topic id (32 hexadecimal digits); the broker leaves it alone", ""});
+    Report({path, std::nullopt, "the name is no topic id (32 hexadecimal digits); the broker leaves it alone",
+            ""});
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const auto entries, files_.List(path));
@@ -117,8 +122,10 @@ absl::StatusOr<std::vector<Fsck::Segment>> Fsck::FindSegments(const std::string&
   for (const DirectoryEntry& entry : entries) {
     const std::string path = directory + "/" + entry.name;
     const auto base = BaseOffsetOf(entry.name);
-    if (base && entry.kind == DirectoryEntry::Kind::kFile) segments.push_back({*base, path});
-    else if (entry.name.ends_with(kLogSuffix)) Report({path, std::nullopt, "the name is no segment's", ""});
+    if (base && entry.kind == DirectoryEntry::Kind::kFile)
+      segments.push_back({*base, path});
+    else if (entry.name.ends_with(kLogSuffix))
+      Report({path, std::nullopt, "the name is no segment's", ""});
   }
   std::sort(segments.begin(), segments.end(),
             [](const Segment& a, const Segment& b) { return a.base_offset < b.base_offset; });
@@ -133,8 +140,8 @@ absl::Status Fsck::CheckPartition(const std::string& directory, const std::strin
   for (const Segment& segment : segments) {
     if (state.next && segment.base_offset != *state.next) {
       Report({segment.path, std::nullopt,
-              "the segment begins at offset " + std::to_string(segment.base_offset) + ", and the one before ends at " +
-                  std::to_string(*state.next),
+              "the segment begins at offset " + std::to_string(segment.base_offset) +
+                  ", and the one before ends at " + std::to_string(*state.next),
               ""});
     }
     state.next = segment.base_offset;
@@ -148,7 +155,8 @@ absl::Status Fsck::CheckSegment(const Segment& segment, bool is_last, LogState& 
   ASSIGN_OR_RETURN(const auto file, files_.Open(segment.path, storage::OpenMode::kRead));
   ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
   report_.bytes += size;
-  ASSIGN_OR_RETURN(IndexCheck index, IndexCheck::Load(files_, segment.Sibling("index"), segment.base_offset, size));
+  ASSIGN_OR_RETURN(IndexCheck index,
+                   IndexCheck::Load(files_, segment.Sibling("index"), segment.base_offset, size));
   BatchWalk walk(*file, size);
   while (true) {
     ASSIGN_OR_RETURN(const auto stretch, walk.Next());
@@ -185,7 +193,9 @@ void Fsck::CheckContinues(const Segment& segment, const Stretch& stretch, LogSta
   if (stretch.kind == Stretch::Kind::kDamaged) {
     const std::string from = state.next ? " from offset " + std::to_string(*state.next) : "";
     Report({segment.path, stretch.position,
-            std::to_string(stretch.size) + " bytes" + from + " are damaged, sound batches follow: " + stretch.problem, ""});
+            std::to_string(stretch.size) + " bytes" + from +
+                " are damaged, sound batches follow: " + stretch.problem,
+            ""});
     state.next.reset();
     return;
   }
@@ -201,7 +211,8 @@ void Fsck::CheckContinues(const Segment& segment, const Stretch& stretch, LogSta
   state.next = batch.last_offset() + 1;
 }
 
-absl::Status Fsck::CheckTear(const Segment& segment, const Stretch& tear, bool is_last, const LogState& state) {
+absl::Status Fsck::CheckTear(const Segment& segment, const Stretch& tear, bool is_last,
+                             const LogState& state) {
   Finding finding{segment.path, tear.position,
                   std::to_string(tear.size) + " bytes at the end are no batch: " + tear.problem, ""};
   if (repair_ && is_last) {
@@ -213,22 +224,25 @@ absl::Status Fsck::CheckTear(const Segment& segment, const Stretch& tear, bool i
 }
 
 // The copy is on disk, with its name, before the tail goes.
-absl::StatusOr<std::string> Fsck::CutTail(const Segment& segment, const Stretch& tear, const LogState& state) {
-  ASSIGN_OR_RETURN(const std::string copy,
-                   FreeQuarantinePath(state.quarantine_name + "-" + std::to_string(segment.base_offset) + ".tail"));
+absl::StatusOr<std::string> Fsck::CutTail(const Segment& segment, const Stretch& tear,
+                                          const LogState& state) {
+  ASSIGN_OR_RETURN(const std::string copy, FreeQuarantinePath(state.quarantine_name + "-" +
+                                                              std::to_string(segment.base_offset) + ".tail"));
   ASSIGN_OR_RETURN(const auto from, files_.Open(segment.path, storage::OpenMode::kWrite));
   ASSIGN_OR_RETURN(const auto to, files_.Open(copy, storage::OpenMode::kCreate));
   std::vector<std::byte> piece(kCopyPiece);
   for (std::uint64_t done = 0; done < tear.size;) {
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), tear.size - done));
-    ASSIGN_OR_RETURN(const std::size_t got, from->ReadAt(tear.position + done, MutableByteSpan(piece).first(want)));
+    ASSIGN_OR_RETURN(const std::size_t got,
+                     from->ReadAt(tear.position + done, MutableByteSpan(piece).first(want)));
     if (got != want) return absl::DataLossError(segment.path + " became shorter while it was read");
     const ByteSpan bytes = ByteSpan(piece).first(got);
     RETURN_IF_ERROR(to->WriteAt(done, {&bytes, 1}));
     done += got;
   }
   RETURN_IF_ERROR(to->Sync());
-  const std::string why = segment.path + ", position " + std::to_string(tear.position) + ", cut by fsck: " + tear.problem + "\n";
+  const std::string why =
+      segment.path + ", position " + std::to_string(tear.position) + ", cut by fsck: " + tear.problem + "\n";
   RETURN_IF_ERROR(WriteFile(copy + ".reason", AsBytes(why)));
   RETURN_IF_ERROR(files_.SyncDirectory(directory_ + "/quarantine"));
   RETURN_IF_ERROR(from->Truncate(tear.position));

@@ -33,12 +33,13 @@ struct FsckReport {
 
 // Reads every log: that each segment's batches are sound and continue each other, that segments do, and
 // that names are ours. With `repair`, an unfinished tail is copied to quarantine/ and then cut off, and files
-// that are damaged and disposable (indexes) are moved there; nothing is ever deleted, and a sound batch is never touched. A batch
-// damaged between sound ones stays where it is: the broker tells its readers and serves what is around it.
-// Owner: one thread. Takes the directory's lock for its life.
+// that are damaged and disposable (indexes) are moved there; nothing is ever deleted, and a sound batch is
+// never touched. A batch damaged between sound ones stays where it is: the broker tells its readers and
+// serves what is around it. Owner: one thread. Takes the directory's lock for its life.
 class Fsck {
  public:
-  Fsck(storage::FileSystem& files, std::string directory, bool repair, std::function<void(const Finding&)> report)
+  Fsck(storage::FileSystem& files, std::string directory, bool repair,
+       std::function<void(const Finding&)> report)
       : files_(files), directory_(std::move(directory)), repair_(repair), on_finding_(std::move(report)) {}
 
   // Errors: the directory is none of ours, its lock is held, or the disk fails; findings are no errors.

@@ -20,8 +20,11 @@ struct FsckArguments {
 
 void Print(Context& context, const Finding& finding) {
   if (context.json) {
-    nlohmann::ordered_json document = {{"kind", "finding"}, {"path", finding.path}, {"position", nullptr},
-                                       {"problem", finding.problem}, {"repair", nullptr}};
+    nlohmann::ordered_json document = {{"kind", "finding"},
+                                       {"path", finding.path},
+                                       {"position", nullptr},
+                                       {"problem", finding.problem},
+                                       {"repair", nullptr}};
     if (finding.position) document["position"] = *finding.position;
     if (!finding.repair.empty()) document["repair"] = finding.repair;
     return context.PrintJson(document);
@@ -44,9 +47,10 @@ void Print(Context& context, const FsckReport& report) {
                               {"findings", report.findings},
                               {"repaired", report.repaired}});
   }
-  std::string line = "checked " + std::to_string(report.partitions) + " partitions, " + std::to_string(report.segments) +
-                     " segments, " + std::to_string(report.batches) + " batches with " +
-                     std::to_string(report.records) + " records, " + HumanBytes(static_cast<double>(report.bytes)) + ": ";
+  std::string line = "checked " + std::to_string(report.partitions) + " partitions, " +
+                     std::to_string(report.segments) + " segments, " + std::to_string(report.batches) +
+                     " batches with " + std::to_string(report.records) + " records, " +
+                     HumanBytes(static_cast<double>(report.bytes)) + ": ";
   line += report.findings == 0 ? "nothing is wrong" : std::to_string(report.findings) + " findings";
   if (report.repaired > 0) line += ", " + std::to_string(report.repaired) + " repaired";
   context.output.Write(line + "\n");
@@ -54,7 +58,8 @@ void Print(Context& context, const FsckReport& report) {
 
 int RunFsck(Context& context, const FsckArguments& arguments) {
   storage::PosixFileSystem files;
-  Fsck fsck(files, arguments.directory, arguments.repair, [&](const Finding& finding) { Print(context, finding); });
+  Fsck fsck(files, arguments.directory, arguments.repair,
+            [&](const Finding& finding) { Print(context, finding); });
   const auto report = fsck.Run();
   if (!report.ok()) {
     context.output.Flush();
@@ -73,7 +78,9 @@ void AddFsckCommand(CLI::App& app, Context& context) {
   command.add_flag("--repair", arguments->repair,
                    "Move unfinished tails to quarantine/ inside the directory; nothing is deleted");
   command.footer("Exit code 1 if anything was found, repaired or not.");
-  command.callback([&context, arguments] { context.run = [&context, arguments] { return RunFsck(context, *arguments); }; });
+  command.callback([&context, arguments] {
+    context.run = [&context, arguments] { return RunFsck(context, *arguments); };
+  });
 }
 
 }  // namespace headrace::cli::offline

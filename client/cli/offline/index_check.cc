@@ -14,7 +14,8 @@ constexpr std::size_t kSummedFrom = 8;
 constexpr std::size_t kHeaderSize = 16;
 
 // The file's bytes; nothing if there is no such file.
-absl::StatusOr<std::optional<std::vector<std::byte>>> ReadWhole(storage::FileSystem& files, const std::string& path) {
+absl::StatusOr<std::optional<std::vector<std::byte>>> ReadWhole(storage::FileSystem& files,
+                                                                const std::string& path) {
   const auto file = files.Open(path, storage::OpenMode::kRead);
   if (file.status().code() == absl::StatusCode::kNotFound) return std::optional<std::vector<std::byte>>();
   if (!file.ok()) return file.status();
@@ -27,13 +28,16 @@ absl::StatusOr<std::optional<std::vector<std::byte>>> ReadWhole(storage::FileSys
 
 }  // namespace
 
-absl::StatusOr<std::string> CheckIndexFile(storage::FileSystem& files, const std::string& path, std::string_view magic,
-                                           Offset base_offset) {
+absl::StatusOr<std::string> CheckIndexFile(storage::FileSystem& files, const std::string& path,
+                                           std::string_view magic, Offset base_offset) {
   ASSIGN_OR_RETURN(const auto bytes, ReadWhole(files, path));
   if (!bytes) return "";
-  if (bytes->size() < kHeaderSize) return "it has " + std::to_string(bytes->size()) + " bytes, fewer than its header";
-  if (AsText(ByteSpan(*bytes).first(kMagicSize)) != magic) return "it does not begin with \"" + std::string(magic) + "\"";
-  if (Crc32c(ByteSpan(*bytes).subspan(kSummedFrom)) != LoadBigEndian<std::uint32_t>(bytes->data() + kMagicSize)) {
+  if (bytes->size() < kHeaderSize)
+    return "it has " + std::to_string(bytes->size()) + " bytes, fewer than its header";
+  if (AsText(ByteSpan(*bytes).first(kMagicSize)) != magic)
+    return "it does not begin with \"" + std::string(magic) + "\"";
+  if (Crc32c(ByteSpan(*bytes).subspan(kSummedFrom)) !=
+      LoadBigEndian<std::uint32_t>(bytes->data() + kMagicSize)) {
     return "its CRC does not match its content";
   }
   const auto base = LoadBigEndian<Offset>(bytes->data() + kSummedFrom);
@@ -41,8 +45,8 @@ absl::StatusOr<std::string> CheckIndexFile(storage::FileSystem& files, const std
   return "";
 }
 
-absl::StatusOr<IndexCheck> IndexCheck::Load(storage::FileSystem& files, const std::string& path, Offset base_offset,
-                                            std::uint64_t log_size) {
+absl::StatusOr<IndexCheck> IndexCheck::Load(storage::FileSystem& files, const std::string& path,
+                                            Offset base_offset, std::uint64_t log_size) {
   IndexCheck check;
   ASSIGN_OR_RETURN(check.problem_, CheckIndexFile(files, path, "HROI", base_offset));
   if (!check.problem_.empty()) return check;
@@ -59,7 +63,8 @@ void IndexCheck::Note(std::uint64_t position, const RecordBatchView& batch) {
                std::to_string(position);
   } else if (floor.position == position && floor.offset != batch.base_offset()) {
     problem_ = "an entry says that offset " + std::to_string(floor.offset) + " is at position " +
-               std::to_string(position) + ", where the batch at offset " + std::to_string(batch.base_offset()) + " is";
+               std::to_string(position) + ", where the batch at offset " +
+               std::to_string(batch.base_offset()) + " is";
   }
 }
 

@@ -12,14 +12,14 @@
 
 namespace headrace::cli::offline {
 
-// The offset index of one segment, followed through a walk of its batches. Indexes are disposable: one that is
-// missing, or that covers another size than the file has now, is rebuilt by the broker and is no finding.
+// The offset index of one segment, followed through a walk of its batches. Indexes are disposable: one that
+// is missing, or that covers another size than the file has now, is rebuilt by the broker and is no finding.
 // Owner: one thread.
 class IndexCheck {
  public:
   // Errors: only those of the disk.
-  static absl::StatusOr<IndexCheck> Load(storage::FileSystem& files, const std::string& path, Offset base_offset,
-                                         std::uint64_t log_size);
+  static absl::StatusOr<IndexCheck> Load(storage::FileSystem& files, const std::string& path,
+                                         Offset base_offset, std::uint64_t log_size);
 
   // A sound batch at `position`.
   void Note(std::uint64_t position, const RecordBatchView& batch);
@@ -31,9 +31,9 @@ class IndexCheck {
   std::string problem_;
 };
 
-// What is wrong with the content of an index file of the given magic ("HROI" or "HRTI"); empty if nothing is, or
-// if there is no such file.
-absl::StatusOr<std::string> CheckIndexFile(storage::FileSystem& files, const std::string& path, std::string_view magic,
-                                           Offset base_offset);
+// What is wrong with the content of an index file of the given magic ("HROI" or "HRTI"); empty if nothing is,
+// or if there is no such file.
+absl::StatusOr<std::string> CheckIndexFile(storage::FileSystem& files, const std::string& path,
+                                           std::string_view magic, Offset base_offset);
 
 }  // namespace headrace::cli::offline

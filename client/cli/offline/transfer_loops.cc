@@ -44,7 +44,8 @@ SendCost ThreadUse() {
 
 // Each of these moves at most `chunk` bytes from `position`, adds to `cost`, and returns how many it moved.
 
-absl::StatusOr<std::size_t> BySendfile(int file, int socket, std::uint64_t position, std::size_t chunk, SendCost& cost) {
+absl::StatusOr<std::size_t> BySendfile(int file, int socket, std::uint64_t position, std::size_t chunk,
+                                       SendCost& cost) {
   auto at = static_cast<off_t>(position);
   const ssize_t sent = ::sendfile(socket, file, &at, chunk);
   ++cost.system_calls;
@@ -64,7 +65,8 @@ absl::Status WriteSocket(int socket, const char* data, std::size_t size, SendCos
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::size_t> ByMmap(int file, int socket, std::uint64_t position, std::size_t chunk, SendCost& cost) {
+absl::StatusOr<std::size_t> ByMmap(int file, int socket, std::uint64_t position, std::size_t chunk,
+                                   SendCost& cost) {
   void* const data = ::mmap(nullptr, chunk, PROT_READ, MAP_SHARED, file, static_cast<off_t>(position));
   ++cost.system_calls;
   if (data == MAP_FAILED) return Failed("mmap");
@@ -88,9 +90,12 @@ absl::StatusOr<std::size_t> ByRead(int file, int socket, std::uint64_t position,
 
 std::string_view NameOf(Way way) {
   switch (way) {
-    case Way::kSendfile: return "sendfile";
-    case Way::kMmapWrite: return "mmap + write";
-    case Way::kReadWrite: return "read + write";
+    case Way::kSendfile:
+      return "sendfile";
+    case Way::kMmapWrite:
+      return "mmap + write";
+    case Way::kReadWrite:
+      return "read + write";
   }
   return "";
 }
@@ -105,7 +110,9 @@ Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
   return *this;
 }
 
-Descriptor::~Descriptor() { Reset(); }
+Descriptor::~Descriptor() {
+  Reset();
+}
 
 void Descriptor::Reset() {
   if (value_ >= 0) ::close(std::exchange(value_, -1));
@@ -123,7 +130,8 @@ absl::StatusOr<SocketPair> ConnectLoopback() {
     return Failed("listening on 127.0.0.1");
   }
   SocketPair pair{Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), Descriptor()};
-  if (!pair.sender || ::connect(pair.sender.get(), generic, size) != 0) return Failed("connecting to 127.0.0.1");
+  if (!pair.sender || ::connect(pair.sender.get(), generic, size) != 0)
+    return Failed("connecting to 127.0.0.1");
   pair.receiver = Descriptor(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!pair.receiver) return Failed("accept");
   const int on = 1;
@@ -167,9 +175,15 @@ absl::StatusOr<SendCost> SendFile(Way way, int file, int socket, std::uint64_t s
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(chunk, size - cost.bytes));
     absl::StatusOr<std::size_t> moved = std::size_t{0};
     switch (way) {
-      case Way::kSendfile: moved = BySendfile(file, socket, cost.bytes, want, cost); break;
-      case Way::kMmapWrite: moved = ByMmap(file, socket, cost.bytes, want, cost); break;
-      case Way::kReadWrite: moved = ByRead(file, socket, cost.bytes, buffer, want, cost); break;
+      case Way::kSendfile:
+        moved = BySendfile(file, socket, cost.bytes, want, cost);
+        break;
+      case Way::kMmapWrite:
+        moved = ByMmap(file, socket, cost.bytes, want, cost);
+        break;
+      case Way::kReadWrite:
+        moved = ByRead(file, socket, cost.bytes, buffer, want, cost);
+        break;
     }
     if (!moved.ok()) return moved.status();
     cost.bytes += *moved;
@@ -184,7 +198,8 @@ std::uint64_t ReceiveAll(int socket, Taking taking) {
   std::vector<char> buffer(kReceiveBuffer);
   std::uint64_t total = 0;
   while (true) {
-    const ssize_t got = ::recv(socket, buffer.data(), buffer.size(), taking == Taking::kDiscarding ? MSG_TRUNC : 0);
+    const ssize_t got =
+        ::recv(socket, buffer.data(), buffer.size(), taking == Taking::kDiscarding ? MSG_TRUNC : 0);
     if (got <= 0) return total;
     total += static_cast<std::uint64_t>(got);
   }
