@@ -65,8 +65,7 @@ Result<void> Accumulator::Add(const Message& message, DeliveryCallback callback)
     if (buffered_ + charge > options_.producer.buffer_size_max) {
       if (Result<void> room = WaitForRoom(charge); !room) return room;
     }
-    const TimePoint now = SteadyClock::now();
-    ProduceBatch& batch = OpenBatch(Choose(message, size), size, now);
+    ProduceBatch& batch = OpenBatch(Choose(message, size), size);
     const std::size_t size_before = batch.builder.size();
     batch.builder.Add(record.view());
     std::size_t added = batch.builder.size() - size_before + (callback ? sizeof(Delivery) : 0);
@@ -138,9 +137,10 @@ bool Accumulator::HasRoom(const Partition& partition, std::size_t size) const {
   return last.builder.size() + size <= options_.batch_size_target;
 }
 
-ProduceBatch& Accumulator::OpenBatch(std::uint32_t number, std::size_t size, TimePoint now) {
+ProduceBatch& Accumulator::OpenBatch(std::uint32_t number, std::size_t size) {
   Partition& partition = partitions_[number];
   if (HasRoom(partition, size)) return *partition.batches.back();
+  const TimePoint now = SteadyClock::now();
   if (!partition.batches.empty()) ++full_batches_;
   partition.batches.push_back(std::make_unique<ProduceBatch>(
       number, static_cast<Compression>(options_.producer.compression),

@@ -69,7 +69,7 @@ class Accumulator {
   Result<void> WaitForRoom(std::size_t size) HEADRACE_REQUIRES(mutex_);
   std::uint32_t Choose(const Message& message, std::size_t size) HEADRACE_REQUIRES(mutex_);
   bool HasRoom(const Partition& partition, std::size_t size) const HEADRACE_REQUIRES(mutex_);
-  ProduceBatch& OpenBatch(std::uint32_t partition, std::size_t size, TimePoint now) HEADRACE_REQUIRES(mutex_);
+  ProduceBatch& OpenBatch(std::uint32_t partition, std::size_t size) HEADRACE_REQUIRES(mutex_);
   bool IsDue(const ProduceBatch& batch, bool full, TimePoint now, Eagerness eagerness) const
       HEADRACE_REQUIRES(mutex_);
   bool WakesSender() HEADRACE_REQUIRES(mutex_);
