@@ -85,7 +85,10 @@ ErrorCode NearestCode(absl::StatusCode status) {
 absl::Status MakeError(ErrorCode code, std::string_view message) {
   HEADRACE_CHECK(code != ErrorCode::kNone);
   absl::Status status(RowOf(code).status, absl::string_view(message.data(), message.size()));
-  status.SetPayload(kPayloadUrl, absl::Cord(std::to_string(static_cast<int>(code))));
+  // As a view: Cord's constructor from std::string is a template whose name Clang 19 and the GCC that built
+  // Debian's abseil mangle differently.
+  const std::string number = std::to_string(static_cast<int>(code));
+  status.SetPayload(kPayloadUrl, absl::Cord(absl::string_view(number)));
   return status;
 }
 
