@@ -25,7 +25,9 @@
 namespace headrace::storage {
 
 class FileCache;
+class IndexCache;
 class Segment;
+std::shared_ptr<IndexCache> MakeIndexCache();
 
 struct LogOffsets {
   Offset start = 0;
@@ -42,6 +44,8 @@ struct LogEnvironment {
   std::string quarantine;   // directory for what is cut or not understood
   // Called with one line per finding worth an operator's eye (torn tail cut, damage, quarantine). Any thread.
   std::function<void(const std::string&)> report;
+  // Indexes of sealed segments, loaded on demand within a fixed amount of memory.
+  std::shared_ptr<IndexCache> indexes = MakeIndexCache();
 };
 
 // A log as a clean shutdown left it, so that the next start opens no file of it. Kept by the data directory.
@@ -71,7 +75,12 @@ struct SyncPoint {
   Offset end = 0;
   std::vector<std::shared_ptr<File>> files;
   std::vector<std::string> directories;
+  // Segments with bytes below `end` that were not yet synced or not yet published, in order, and the bytes
+  // written to each.
   std::vector<std::pair<std::shared_ptr<Segment>, std::uint64_t>> published_sizes;
+  std::uint64_t directory_changes = 0;  // names made so far, all in `directories` if not yet on disk
+  // Set when a producer snapshot is due: the producers as of `end`.
+  std::shared_ptr<const std::vector<std::byte>> producer_snapshot;
 };
 
 // A record found by its timestamp.
@@ -92,6 +101,8 @@ struct RecoveryReport {
 // never cuts or overwrites a published byte.
 class Log {
  public:
+  struct State;  // storage/log_state.h: for the log's own files only
+
   // Opens the log in `directory`; a directory that does not exist is an empty log, and is created by the
   // first append. With a `clean` summary no file is touched; without one the log is recovered, by the rules
   // in storage/README.md. Blocking: not on a reactor.
@@ -157,7 +168,6 @@ class Log {
   const std::string& directory() const;
 
  private:
-  struct State;
   explicit Log(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

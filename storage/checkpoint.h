@@ -1,0 +1,39 @@
+// How much of a log is known to be on disk and whole: where recovery begins to look.
+//
+// The file `checkpoint` has two slots, written in turns, so that a torn write leaves the other one:
+//
+//    0      4        8          16        24          32         40       48        56         64       65       66
+//   +------+--------+----------+---------+-----------+----------+--------+---------+----------+--------+--------+---------
+//   |"HRCP"| CRC-32C| sequence | segment | position  | end      | first  | last    | max      | produ- | boot id| boot id
+//   |      | of the | number   | base    | in it,    | offset   | append | append  | times-   | cers   | length | ...
+//   |      | rest   |          | offset  | bytes     |          |        |         | tamp     | 0 or 1 |        |
+//   +------+--------+----------+---------+-----------+----------+--------+---------+----------+--------+--------+---------
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "storage/io/file_cache.h"
+#include "storage/time_index.h"
+
+namespace headrace::storage {
+
+struct Checkpoint {
+  std::uint64_t sequence = 0;  // rises by one with each
+  Offset segment = 0;          // base offset of the segment it lies in
+  std::uint64_t position = 0;  // bytes of it that are on disk; a batch ends there
+  Offset end = 0;              // offset after that batch
+  SegmentTimes times;          // of that segment
+  bool has_producers = false;  // whether batches below `end` may have producer ids
+  std::string boot_id;         // of the kernel that ran when it was written; at most 64 bytes
+
+  friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
+};
+
+// Writes it to its slot, without a sync: it is a lower bound, an older one does too. Blocking.
+absl::Status WriteCheckpoint(FileCache& cache, const std::string& path, const Checkpoint& checkpoint);
+
+// The newer of the slots that are whole; nullopt if none is, or the file is missing.
+absl::StatusOr<std::optional<Checkpoint>> ReadCheckpoint(FileSystem& files, const std::string& path);
+
+}  // namespace headrace::storage

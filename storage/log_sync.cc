@@ -1,0 +1,126 @@
+// What is on disk: sync points, checkpoints, and the orderly end.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "protocol/core/error_code.h"
+#include "protocol/core/status_macros.h"
+#include "storage/checkpoint.h"
+#include "storage/disposable_file.h"
+#include "storage/log_state.h"
+
+namespace headrace::storage {
+namespace {
+
+constexpr std::chrono::seconds kCheckpointInterval{1};
+
+}  // namespace
+
+bool Log::State::CheckpointIsDue() const {
+  return !last_checkpoint.has_value() || bytes_since_checkpoint >= options.checkpoint_interval ||
+         environment.clock->MonotonicNow() - *last_checkpoint >= kCheckpointInterval;
+}
+
+SyncPoint Log::UnsyncedPoint() {
+  State& state = *state_;
+  SyncPoint point = WrittenPoint();
+  std::vector<std::pair<std::shared_ptr<Segment>, std::uint64_t>> sizes;
+  for (const std::shared_ptr<Segment>& segment : state.unsynced) {
+    if (std::shared_ptr<File> file = segment->UnsyncedFile()) point.files.push_back(std::move(file));
+    sizes.emplace_back(segment, segment->written().position);
+  }
+  for (auto& unpublished : point.published_sizes) {
+    if (sizes.empty() || sizes.back().first->base_offset() < unpublished.first->base_offset()) {
+      sizes.push_back(std::move(unpublished));
+    }
+  }
+  point.published_sizes = std::move(sizes);
+  point.directories = state.unsynced_directories;
+  point.directory_changes = state.directory_changes;
+  if (state.producers.size() > 0 && state.CheckpointIsDue()) {
+    state.producers.Expire(state.last_append - state.options.producer_expiry_ms);
+    point.producer_snapshot =
+        std::make_shared<const std::vector<std::byte>>(state.producers.Serialize(point.end));
+  }
+  return point;
+}
+
+void Log::MarkSynced(const SyncPoint& point) {
+  State& state = *state_;
+  for (const auto& [segment, size] : point.published_sizes) segment->MarkSynced(size);
+  std::erase_if(state.unsynced,
+                [](const std::shared_ptr<Segment>& segment) { return segment->UnsyncedFile() == nullptr; });
+  if (point.directory_changes == state.directory_changes) state.unsynced_directories.clear();
+  if (!point.published_sizes.empty() && fenced().ok() && state.CheckpointIsDue()) state.WriteCheckpoint(point);
+}
+
+void Log::State::WriteCheckpoint(const SyncPoint& point) {
+  last_checkpoint = environment.clock->MonotonicNow();
+  const auto& [segment, position] = point.published_sizes.back();
+  if (!AllSegments().empty() && segment->base_offset() < AllSegments().front()->base_offset()) return;
+  Checkpoint checkpoint;
+  checkpoint.sequence = ++checkpoint_sequence;
+  checkpoint.segment = segment->base_offset();
+  checkpoint.position = position;
+  checkpoint.end = point.end;
+  checkpoint.times = segment->times();
+  checkpoint.has_producers = producers.size() > 0;
+  checkpoint.boot_id = environment.boot_id;
+  absl::Status written;
+  // In this order: a checkpoint says that what the other two files leave out lies behind it.
+  if (point.producer_snapshot != nullptr) {
+    written = WriteDisposableFile(*environment.files, PathOf("producers"), *point.producer_snapshot);
+  }
+  if (written.ok() && epochs_changed) {
+    written = WriteDisposableFile(*environment.files, PathOf("leader_epochs"), epochs.Serialize());
+    epochs_changed = !written.ok();
+  }
+  if (written.ok()) written = storage::WriteCheckpoint(*environment.cache, PathOf("checkpoint"), checkpoint);
+  if (written.ok()) {
+    bytes_since_checkpoint = 0;
+  } else {
+    Report(absl::StrCat(*directory, ": no checkpoint written, so recovery will have more to read: ", written.message()));
+  }
+}
+
+absl::Status Log::State::SyncDirectories() {
+  for (const std::string& name : unsynced_directories) {
+    const absl::Status synced = environment.files->SyncDirectory(name);
+    if (!synced.ok()) return Fence(synced);
+  }
+  unsynced_directories.clear();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LogSummary> Log::Close() {
+  State& state = *state_;
+  RETURN_IF_ERROR(fenced());
+  const SyncPoint point = UnsyncedPoint();
+  for (const std::shared_ptr<File>& file : point.files) {
+    const absl::Status synced = file->Sync();
+    if (!synced.ok()) return state.Fence(synced);
+  }
+  RETURN_IF_ERROR(state.SyncDirectories());
+  MarkSynced(point);
+  Publish(point);
+  LogSummary summary;
+  summary.offsets = offsets();
+  if (const std::shared_ptr<Segment> active = state.Active()) active->StoreIndexes();
+  for (const std::shared_ptr<Segment>& segment : state.AllSegments()) {
+    const SegmentTimes times = segment->times();
+    summary.segments.push_back({segment->base_offset(), segment->written().position, times.first_append,
+                                times.last_append, times.max_timestamp});
+  }
+  summary.has_producers = state.producers.size() > 0;
+  if (summary.has_producers) {
+    const std::vector<std::byte> snapshot = state.producers.Serialize(summary.offsets.end);
+    RETURN_IF_ERROR(WriteDisposableFile(*state.environment.files, state.PathOf("producers"), snapshot));
+  }
+  if (state.epochs_changed) {
+    RETURN_IF_ERROR(
+        WriteDisposableFile(*state.environment.files, state.PathOf("leader_epochs"), state.epochs.Serialize()));
+  }
+  return summary;
+}
+
+}  // namespace headrace::storage
