@@ -49,6 +49,7 @@ absl::Status Partition::status() const {
 
 absl::Status Partition::CheckOpen(bool internal) const {
   RETURN_IF_ERROR(status());
+  if (services_.stopping->load()) return MakeError(ErrorCode::kShuttingDown, "the broker is stopping; reconnect");
   return internal ? absl::OkStatus() : services_.disk->Check();
 }
 

@@ -39,6 +39,7 @@ struct PartitionServices {
   storage::Flusher* flusher = nullptr;
   storage::Clock* clock = nullptr;
   DiskGuard* disk = nullptr;
+  const std::atomic<bool>* stopping = nullptr;  // once true, appends are refused with kShuttingDown
   LeaderEpoch leader_epoch = 0;
 };
 

@@ -1,0 +1,216 @@
+#include "broker/config.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <functional>
+#include <limits>
+#include <variant>
+
+#include <toml++/toml.h>
+
+#include "absl/strings/str_cat.h"
+#include "protocol/core/error_code.h"
+#include "protocol/core/status_macros.h"
+
+namespace headrace::broker {
+namespace {
+
+using Number = std::uint64_t;
+
+// A setting is text, or a number with bounds, or a default for topics (which checks itself).
+struct Text {
+  std::string Config::*field;
+  std::string_view choices;  // separated by '|'; empty: anything
+};
+template <typename T>
+struct Bounded {
+  T Config::*field;
+  Number min;
+  Number max;
+};
+struct TopicDefault {};
+
+struct Setting {
+  std::string_view name;
+  std::string_view help;
+  std::variant<Text, Bounded<std::uint16_t>, Bounded<std::uint32_t>, Bounded<std::uint64_t>, TopicDefault> kind;
+};
+
+constexpr Number kMebibyte = 1 << 20;
+
+const auto& Settings() {
+  static const std::array<Setting, 24> settings = {{
+      {"listen", "address to listen on", Text{&Config::listen, ""}},
+      {"port", "port to listen on; 0 takes a free one", Bounded<std::uint16_t>{&Config::port, 0, 65535}},
+      {"advertised", "host:port told to clients that ask where the broker is; empty: the address they used",
+       Text{&Config::advertised, ""}},
+      {"data", "data directory", Text{&Config::data, ""}},
+      {"reactors", "network threads; 0: one for each core", Bounded<std::uint32_t>{&Config::reactors, 0, 1024}},
+      {"file_threads", "threads for sync, cold reads and deletion",
+       Bounded<std::uint32_t>{&Config::file_threads, 1, 256}},
+      {"connections_max", "connections accepted at a time",
+       Bounded<std::uint32_t>{&Config::connections_max, 1, 1'000'000}},
+      {"requests_in_flight_max", "unanswered requests of one connection before it is not read any more",
+       Bounded<std::uint32_t>{&Config::requests_in_flight_max, 1, 65'536}},
+      {"request_memory_max", "bytes of all requests larger than 64 KiB together",
+       Bounded<std::uint64_t>{&Config::request_memory_max, kMebibyte, 1ULL << 40}},
+      {"frame_size_max", "bytes of one request",
+       Bounded<std::uint64_t>{&Config::frame_size_max, 64 << 10, 1ULL << 30}},
+      {"transfer", "how file ranges go to sockets; auto chooses for each",
+       Text{&Config::transfer, "auto|sendfile|mmap|read"}},
+      {"residency", "how the page cache is asked before a file range is sent",
+       Text{&Config::residency, "auto|cachestat|nowait|off"}},
+      {"request_timeout_ms", "time a request may take to arrive, from its first byte",
+       Bounded<std::uint32_t>{&Config::request_timeout_ms, 100, 3'600'000}},
+      {"stall_timeout_ms", "time a peer may take no byte with data pending",
+       Bounded<std::uint32_t>{&Config::stall_timeout_ms, 100, 3'600'000}},
+      {"open_files_max", "segment files kept open", Bounded<std::uint32_t>{&Config::open_files_max, 16, 1'000'000}},
+      {"retention_check_ms", "time between looks at retention",
+       Bounded<std::uint32_t>{&Config::retention_check_ms, 10, 86'400'000}},
+      {"partitions", "partitions of a new topic that states none",
+       Bounded<std::uint32_t>{&Config::partitions, 1, 100'000}},
+      {"log_level", "least severe log lines printed", Text{&Config::log_level, "trace|debug|info|warn|error"}},
+      {"durability", "of topics that state none: durable (on disk before the reply) or written (page cache)",
+       TopicDefault{}},
+      {"max.message.bytes", "of topics that state none: bytes of one batch", TopicDefault{}},
+      {"retention.bytes", "of topics that state none: bytes kept of a partition; -1: no limit", TopicDefault{}},
+      {"retention.ms", "of topics that state none: time kept; -1: for ever", TopicDefault{}},
+      {"segment.bytes", "of topics that state none: bytes of one segment file", TopicDefault{}},
+      {"segment.ms", "of topics that state none: age at which a segment is closed", TopicDefault{}},
+  }};
+  return settings;
+}
+
+absl::Status Refuse(std::string_view name, std::string_view value, std::string_view allowed) {
+  return absl::InvalidArgumentError(absl::StrCat("setting ", std::string(name), " is \"", std::string(value),
+                                                 "\"; it must be ", std::string(allowed)));
+}
+
+bool IsChoice(std::string_view value, std::string_view choices) {
+  while (!choices.empty()) {
+    const std::size_t end = choices.find('|');
+    if (choices.substr(0, end) == value) return true;
+    choices = end == std::string_view::npos ? "" : choices.substr(end + 1);
+  }
+  return false;
+}
+
+struct Setter {
+  Config& config;
+  std::string_view name;
+  std::string_view value;
+
+  absl::Status operator()(const Text& text) const {
+    if (!text.choices.empty() && !IsChoice(value, text.choices)) return Refuse(name, value, text.choices);
+    config.*text.field = std::string(value);
+    return absl::OkStatus();
+  }
+  template <typename T>
+  absl::Status operator()(const Bounded<T>& bounded) const {
+    Number number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc() || end != value.data() + value.size() || number < bounded.min || number > bounded.max) {
+      return Refuse(name, value, absl::StrCat("a number from ", bounded.min, " to ", bounded.max));
+    }
+    config.*bounded.field = static_cast<T>(number);
+    return absl::OkStatus();
+  }
+  absl::Status operator()(const TopicDefault&) const {
+    const absl::Status status = config.topic_defaults.SetDefault(name, value);
+    return status.ok() ? status : absl::InvalidArgumentError(status.message());
+  }
+};
+
+struct DefaultText {
+  const Config& config;
+  std::string_view name;
+
+  std::string operator()(const Text& text) const {
+    const std::string& value = config.*text.field;
+    return value.empty() ? "(empty)" : value;
+  }
+  template <typename T>
+  std::string operator()(const Bounded<T>& bounded) const {
+    return std::to_string(config.*bounded.field);
+  }
+  std::string operator()(const TopicDefault&) const {
+    for (const topic::ConfigEntry& entry : config.topic_defaults.Entries()) {
+      if (entry.key == name) return entry.value;
+    }
+    return "";
+  }
+};
+
+// Nested tables spell dotted names, so `retention.ms = 5` and `"retention.ms" = 5` are the same.
+absl::Status SetTable(Config& config, const toml::table& table, const std::string& prefix, const std::string& path) {
+  for (const auto& [key, node] : table) {
+    const std::string name = prefix + std::string(key.str());
+    if (const toml::table* nested = node.as_table()) {
+      RETURN_IF_ERROR(SetTable(config, *nested, name + ".", path));
+      continue;
+    }
+    std::string value;
+    if (const auto* text = node.as_string()) value = text->get();
+    else if (const auto* number = node.as_integer()) value = std::to_string(number->get());
+    else value = "(neither text nor a whole number)";
+    const absl::Status status = Set(config, name, value);
+    if (!status.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ":", node.source().begin.line, ": ", status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Set(Config& config, std::string_view name, std::string_view value) {
+  std::vector<std::string> names;
+  for (const Setting& setting : Settings()) {
+    if (setting.name == name) return std::visit(Setter{config, name, value}, setting.kind);
+    names.emplace_back(setting.name);
+  }
+  const std::string nearest = topic::NearestName(name, names);
+  return absl::InvalidArgumentError(
+      absl::StrCat("there is no setting \"", std::string(name), "\"",
+                   nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?", " (--help-config lists them)"));
+}
+
+absl::Status ReadConfigFile(Config& config, const std::string& path) {
+  try {
+    return SetTable(config, toml::parse_file(path), "", path);
+  } catch (const toml::parse_error& error) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ":", error.source().begin.line, ": ",
+                                                   std::string(error.description())));
+  }
+}
+
+std::string ConfigReference() {
+  const Config defaults;
+  std::string text = "Settings, with their defaults (in a TOML file, or by --set name=value):\n\n";
+  for (const Setting& setting : Settings()) {
+    text += absl::StrCat(std::string(setting.name), " = ",
+                         std::visit(DefaultText{defaults, setting.name}, setting.kind), "\n    ",
+                         std::string(setting.help));
+    if (const auto* choice = std::get_if<Text>(&setting.kind); choice != nullptr && !choice->choices.empty()) {
+      text += absl::StrCat(" (", std::string(choice->choices), ")");
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string MemoryFormula(const Config& config, std::size_t partitions) {
+  constexpr Number kBase = 12 * kMebibyte;
+  constexpr Number kConnection = 2 << 10;      // idle; a busy one adds its 64 KiB read buffer
+  constexpr Number kBusyConnection = 64 << 10;
+  constexpr Number kPartition = 4 << 10;
+  const Number idle = kBase + partitions * kPartition;
+  return absl::StrCat("memory at most ", kBase / kMebibyte, " MiB + connections x ", kConnection / 1024, " to ",
+                      kBusyConnection / 1024, " KiB + partitions x ", kPartition / 1024, " KiB + requests ",
+                      config.request_memory_max / kMebibyte, " MiB; ", idle / kMebibyte, " MiB with ", partitions,
+                      " partitions and nobody connected");
+}
+
+}  // namespace headrace::broker

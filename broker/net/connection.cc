@@ -1,0 +1,389 @@
+#include "broker/net/connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <spdlog/spdlog.h>
+
+#include "absl/strings/str_cat.h"
+#include "protocol/core/error_code.h"
+
+namespace headrace::net {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using tcp = boost::asio::ip::tcp;
+
+constexpr std::size_t kReadTurn = 1 << 20;         // bytes received before others have their turn
+constexpr std::uint64_t kSendTurn = 1 << 20;       // bytes sent, likewise
+constexpr std::uint64_t kLowWater = 256 << 10;     // bytes queued below which the session may push more
+constexpr std::size_t kFreeRequestSize = 64 << 10; // bytes of a request that need no reservation
+
+std::string PeerName(const tcp::socket& socket) {
+  boost::system::error_code error;
+  const tcp::endpoint peer = socket.remote_endpoint(error);
+  return error ? "(gone)" : absl::StrCat(peer.address().to_string(), ":", peer.port());
+}
+
+// What the first bytes of an unknown protocol look like, for the log line.
+std::string_view Looks(std::string_view bytes) {
+  const auto first = static_cast<unsigned char>(bytes.front());
+  if (first == 0x16) return "TLS ClientHello on a plaintext listener";
+  if (first <= 0x06) return "Kafka request; that protocol is not served by this listener";
+  for (const std::string_view method : {"GET ", "POST", "HEAD", "PUT ", "OPTI"}) {
+    if (method.starts_with(bytes.substr(0, 4))) return "HTTP request";
+  }
+  if (bytes.starts_with("SSH-")) return "SSH";
+  if (bytes.starts_with("PROXY")) return "PROXY protocol header";
+  return "unknown protocol";
+}
+
+}  // namespace
+
+Connection::Connection(Reactor& reactor, tcp::socket socket)
+    : reactor_(reactor),
+      shared_(reactor.shared()),
+      socket_(std::move(socket)),
+      id_(shared_.next_connection_id.fetch_add(1)),
+      peer_(PeerName(socket_)),
+      output_(socket_.native_handle(), shared_.options.transfer, shared_.options.residency, transfers_,
+              reactor.transfers()) {}
+
+Connection::~Connection() = default;
+
+void Connection::Start() {
+  boost::system::error_code ignored;  // an option that cannot be set costs speed, no more
+  socket_.non_blocking(true, ignored);
+  socket_.set_option(tcp::no_delay(true), ignored);
+  const int low_water = 256 << 10;
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, 25 /* TCP_NOTSENT_LOWAT */, &low_water, sizeof low_water);
+  if (shared_.draining.load()) return CloseNow();
+  WaitReadable();
+}
+
+// --- Reading ---
+
+void Connection::WaitReadable() {
+  if (closed_ || closing_ || waiting_readable_) return;
+  waiting_readable_ = true;
+  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
+    self->waiting_readable_ = false;
+    if (!error) self->OnReadable();
+  });
+}
+
+void Connection::OnReadable() {
+  read_posted_ = false;
+  if (closed_ || closing_) return;
+  ReadTurn();
+}
+
+void Connection::ReadTurn() {
+  std::size_t turn = 0;
+  handling_ = true;
+  while (!closed_ && !closing_) {
+    if (reader_) HandleFrames();
+    if (closed_ || closing_ || Paused()) break;
+    if (reader_ && reader_->WantsMemory() > 0) {
+      if (!ReserveMemory()) break;  // tried again when somebody releases, or at the next sweep
+      reader_->Grow();
+    }
+    if (turn >= kReadTurn) {
+      read_posted_ = true;
+      Post([self = shared_from_this()] { self->OnReadable(); });
+      break;
+    }
+    if (!Receive(turn)) break;
+  }
+  handling_ = false;
+  if (closed_) return;
+  const bool partial = (reader_ && reader_->partial()) || (!reader_ && !first_bytes_.empty());
+  if (!partial) request_began_ = {};
+  else if (request_began_ == Clock::time_point{}) request_began_ = Clock::now();
+  Flush();
+}
+
+// One receive; false when there is nothing more for now, with the wait for more begun.
+bool Connection::Receive(std::size_t& turn) {
+  std::byte first[16];
+  const MutableByteSpan room = reader_ ? reader_->Room() : MutableByteSpan(first);
+  const ssize_t count = ::recv(socket_.native_handle(), room.data(), room.size(), 0);
+  if (count < 0 && errno == EINTR) return true;
+  if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    if (reader_) reader_->Rest();
+    WaitReadable();
+    return false;
+  }
+  if (count <= 0) {
+    CloseNow();
+    return false;
+  }
+  const auto size = static_cast<std::size_t>(count);
+  turn += size;
+  bytes_in_.fetch_add(size, std::memory_order_relaxed);
+  shared_.bytes_in.fetch_add(size, std::memory_order_relaxed);
+  if (reader_) {
+    reader_->Received(size);
+    return true;
+  }
+  first_bytes_.append(reinterpret_cast<const char*>(first), size);
+  return Detect() || (!closed_ && !closing_);
+}
+
+bool Connection::Detect() {
+  bool possible = false;
+  for (const Protocol& protocol : shared_.protocols) {
+    const std::string_view preface = protocol.preface;
+    const std::size_t common = std::min(preface.size(), first_bytes_.size());
+    if (preface.substr(0, common) != std::string_view(first_bytes_).substr(0, common)) continue;
+    possible = true;
+    if (common < preface.size()) continue;
+    reader_.emplace(protocol.frame_size_max);
+    const std::string rest = first_bytes_.substr(preface.size());
+    if (!rest.empty()) reader_->Prepend(AsBytes(rest));
+    first_bytes_.clear();
+    session_ = protocol.make_session(shared_from_this());
+    return true;
+  }
+  if (!possible) RefuseProtocol();
+  return false;
+}
+
+void Connection::RefuseProtocol() {
+  LogClientError(Looks(first_bytes_));
+  CloseNow();
+}
+
+void Connection::HandleFrames() {
+  while (!closed_ && !closing_ && !Paused()) {
+    auto frame = reader_->Next();
+    absl::Status status = frame.status();
+    if (status.ok()) {
+      if (!*frame) return;
+      request_began_ = {};
+      const std::size_t size = (*frame)->bytes.size();
+      ++in_flight_;
+      in_flight_bytes_ += size;
+      in_flight_seen_.store(in_flight_, std::memory_order_relaxed);
+      reserved_ = 0;  // what the frame reserved is released with its answer
+      shared_.requests.fetch_add(1, std::memory_order_relaxed);
+      status = session_->OnFrame(*std::move(*frame));
+    }
+    if (!status.ok()) {
+      LogClientError(MessageOf(status));
+      closing_ = true;
+    }
+  }
+}
+
+bool Connection::Paused() const {
+  const NetOptions& options = shared_.options;
+  return in_flight_ > 0 &&
+         (in_flight_ >= options.requests_in_flight_max || in_flight_bytes_ >= options.in_flight_bytes_max);
+}
+
+bool Connection::ReserveMemory() {
+  const std::uint64_t wanted = reader_->WantsMemory();
+  const std::uint64_t before = shared_.request_memory.fetch_add(wanted);
+  if (before == 0 || before + wanted <= shared_.options.request_memory_max) {
+    reserved_ = wanted;
+    return true;
+  }
+  shared_.request_memory.fetch_sub(wanted);
+  return false;
+}
+
+void Connection::Release(std::size_t request_size) {
+  if (request_size == 0) return;
+  if (in_flight_ > 0) --in_flight_;
+  in_flight_bytes_ -= std::min(in_flight_bytes_, request_size);
+  in_flight_seen_.store(in_flight_, std::memory_order_relaxed);
+  const std::size_t size = request_size + FrameReader::kLengthSize;
+  if (size > kFreeRequestSize) shared_.request_memory.fetch_sub(size);
+  ResumeReading();
+}
+
+void Connection::ResumeReading() {
+  if (closed_ || closing_ || handling_ || waiting_readable_ || read_posted_ || !reader_ || Paused()) return;
+  read_posted_ = true;
+  Post([self = shared_from_this()] { self->OnReadable(); });
+}
+
+// --- Sending ---
+
+void Connection::Send(Response response) {
+  const std::size_t request_size = response.request_size;
+  if (!closed_) {
+    if (output_.waiting() == 0) output_moved_ = Clock::now();
+    output_.Add(std::move(response));
+    waiting_seen_.store(output_.waiting(), std::memory_order_relaxed);
+    ScheduleFlush();
+  }
+  Release(request_size);
+}
+
+void Connection::FinishRequest(std::size_t request_size) {
+  Release(request_size);
+  if (draining_) ScheduleFlush();
+}
+
+void Connection::ScheduleFlush() {
+  if (handling_ || flush_posted_ || waiting_writable_ || warming_) return;
+  flush_posted_ = true;
+  Post([self = shared_from_this()] {
+    self->flush_posted_ = false;
+    self->Flush();
+  });
+}
+
+void Connection::Flush() {
+  if (closed_ || waiting_writable_ || warming_) return;
+  const std::uint64_t sent_before = output_.sent();
+  Output::Outcome outcome = output_.Flush(kSendTurn);
+  if (session_ != nullptr && !closing_ && output_.waiting() < kLowWater) {
+    handling_ = true;
+    session_->OnWritable();
+    handling_ = false;
+    if (outcome == Output::Outcome::kDrained && output_.waiting() > 0) outcome = Output::Outcome::kTurnOver;
+  }
+  const std::uint64_t sent = output_.sent() - sent_before;
+  waiting_seen_.store(output_.waiting(), std::memory_order_relaxed);
+  if (sent > 0) {
+    output_moved_ = Clock::now();
+    bytes_out_.fetch_add(sent, std::memory_order_relaxed);
+    shared_.bytes_out.fetch_add(sent, std::memory_order_relaxed);
+  }
+  switch (outcome) {
+    case Output::Outcome::kDrained:
+      stalled_since_.store(0, std::memory_order_relaxed);
+      if (closing_ && (!draining_ || in_flight_ == 0)) CloseNow();
+      break;
+    case Output::Outcome::kTurnOver: ScheduleFlush(); break;
+    case Output::Outcome::kFull: WaitWritable(); break;
+    case Output::Outcome::kCold: WarmUpAndFlush(); break;
+    case Output::Outcome::kPeerGone: CloseNow(); break;
+    case Output::Outcome::kFailed:
+      spdlog::error("net: {}: {}; the connection is closed", peer_, output_.failure());
+      CloseNow();
+      break;
+  }
+}
+
+void Connection::WaitWritable() {
+  waiting_writable_ = true;
+  stalled_since_.store(output_moved_.time_since_epoch().count(), std::memory_order_relaxed);
+  socket_.async_wait(tcp::socket::wait_write, [self = shared_from_this()](const boost::system::error_code& error) {
+    self->waiting_writable_ = false;
+    if (!error) self->Flush();
+  });
+}
+
+void Connection::WarmUpAndFlush() {
+  warming_ = true;
+  shared_.cold_reads.fetch_add(1, std::memory_order_relaxed);
+  shared_.pool->Post([self = shared_from_this(), range = output_.cold()] {
+    WarmUp(range);
+    self->Post([self] {
+      self->warming_ = false;
+      self->output_.MarkWarm();
+      self->output_moved_ = Clock::now();
+      self->Flush();
+    });
+  });
+}
+
+// --- Ending ---
+
+void Connection::Close(std::string_view reason) {
+  if (closed_ || closing_) return;
+  spdlog::info("net: {}: closing: {}", peer_, reason);
+  closing_ = true;
+  ScheduleFlush();
+}
+
+void Connection::Drain() {
+  if (closed_) return;
+  closing_ = true;
+  draining_ = true;
+  Flush();
+}
+
+void Connection::CloseNow() {
+  if (closed_) return;
+  closed_ = true;
+  const auto self = shared_from_this();  // the list's reference goes now
+  if (reserved_ > 0) shared_.request_memory.fetch_sub(std::exchange(reserved_, 0));
+  if (session_ != nullptr) {
+    session_->OnClosed();
+    // Not destroyed here: this may be inside a call of it.
+    Post([self] { self->session_.reset(); });
+  }
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  reactor_.Forget(id_);
+  if (shared_.connections.fetch_sub(1) == 1 && shared_.draining.load()) {
+    const core::MutexLock lock(shared_.drained_mutex);
+    shared_.drained.notify_all();
+  }
+}
+
+void Connection::CheckDeadlines(Clock::time_point now) {
+  if (closed_) return;
+  const NetOptions& options = shared_.options;
+  if (request_began_ != Clock::time_point{} && now - request_began_ > options.request_timeout && !Paused()) {
+    LogClientError("a request was not complete in time (setting request_timeout_ms)");
+    return CloseNow();
+  }
+  if (waiting_writable_ && output_.waiting() > 0 && now - output_moved_ > options.stall_timeout) {
+    LogClientError(absl::StrCat("took no byte in time, with ", output_.waiting(),
+                                " waiting (setting stall_timeout_ms)"));
+    return CloseNow();
+  }
+  if (reader_ && reader_->WantsMemory() > 0) ResumeReading();
+}
+
+void Connection::LogClientError(std::string_view what) {
+  shared_.client_errors.fetch_add(1, std::memory_order_relaxed);
+  std::uint64_t suppressed = 0;
+  if (!reactor_.MayLogError(peer_, suppressed)) return;
+  if (suppressed > 0) {
+    spdlog::warn("net: {}: {} (and {} more from that address)", peer_, what, suppressed);
+  } else {
+    spdlog::warn("net: {}: {}", peer_, what);
+  }
+}
+
+// --- Timers and statistics ---
+
+TimerId Connection::StartTimer(Clock::time_point deadline, std::function<void()> function) {
+  return reactor_.StartTimer(deadline, std::move(function));
+}
+
+void Connection::SetClientId(std::string client_id) {
+  const core::MutexLock lock(client_id_mutex_);
+  client_id_ = std::move(client_id);
+}
+
+ConnectionSnapshot Connection::Snapshot() const {
+  ConnectionSnapshot snapshot;
+  snapshot.id = id_;
+  snapshot.peer = peer_;
+  {
+    const core::MutexLock lock(client_id_mutex_);
+    snapshot.client_id = client_id_;
+  }
+  snapshot.bytes_in = bytes_in_.load();
+  snapshot.bytes_out = bytes_out_.load();
+  snapshot.bytes_waiting = waiting_seen_.load();
+  snapshot.requests_in_flight = in_flight_seen_.load();
+  if (const std::int64_t since = stalled_since_.load(); since != 0) {
+    const Clock::duration stalled = Clock::now().time_since_epoch() - Clock::duration(since);
+    snapshot.seconds_stalled = std::chrono::duration<double>(stalled).count();
+  }
+  snapshot.transfers = transfers_.Snapshot();
+  return snapshot;
+}
+
+}  // namespace headrace::net

@@ -1,0 +1,102 @@
+// One socket: reads frames, hands them to its session, sends the responses. Internal to broker/net.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include "broker/net/frame_reader.h"
+#include "broker/net/output.h"
+#include "broker/net/reactor.h"
+#include "broker/net/server.h"
+
+namespace headrace::net {
+
+// Lives on one reactor from its accept to its end; only Post, Snapshot and the constant getters are for other
+// threads. Kept alive by the reactor's list, by what is posted, and by its session's requests in flight. Stops
+// reading (back-pressure) while too much is in flight. Closed for good by CloseNow.
+class Connection final : public Channel, public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(Reactor& reactor, boost::asio::ip::tcp::socket socket);
+  ~Connection() override;
+
+  void Start();
+  // Stops reading, and closes when all that is in flight or queued has gone out.
+  void Drain();
+  void CloseNow();
+  void CheckDeadlines(std::chrono::steady_clock::time_point now);
+  ConnectionSnapshot Snapshot() const;
+
+  // Channel
+  void Send(Response response) override;
+  void FinishRequest(std::size_t request_size) override;
+  std::size_t WaitingBytes() const override { return output_.waiting(); }
+  void Close(std::string_view reason) override;
+  void Post(std::function<void()> function) override { reactor_.Post(std::move(function)); }
+  TimerId StartTimer(std::chrono::steady_clock::time_point deadline, std::function<void()> function) override;
+  void CancelTimer(TimerId timer) override { reactor_.CancelTimer(timer); }
+  std::uint64_t id() const override { return id_; }
+  const std::string& peer() const override { return peer_; }
+  void SetClientId(std::string client_id) override;
+
+ private:
+  void WaitReadable();
+  void OnReadable();
+  // Receives and handles until the socket is empty, the turn is over or reading pauses.
+  void ReadTurn();
+  bool Receive(std::size_t& turn);
+  // Tells the protocol by the first bytes; false while they are too few, or when the connection was refused.
+  bool Detect();
+  void RefuseProtocol();
+  void HandleFrames();
+  bool Paused() const;
+  bool ReserveMemory();
+  void Release(std::size_t request_size);
+  void ResumeReading();
+
+  void ScheduleFlush();
+  void Flush();
+  void WaitWritable();
+  void WarmUpAndFlush();
+  void LogClientError(std::string_view what);
+
+  Reactor& reactor_;
+  SharedState& shared_;
+  boost::asio::ip::tcp::socket socket_;
+  const std::uint64_t id_;
+  std::string peer_;
+  std::unique_ptr<Session> session_;
+  std::string first_bytes_;             // until the protocol is known
+  std::optional<FrameReader> reader_;   // since the protocol is known
+  TransferCounters transfers_;
+  Output output_;
+  std::uint64_t reserved_ = 0;          // of the shared request memory, for the frame on its way in
+
+  bool closed_ = false;
+  bool closing_ = false;        // reads nothing more; closed once the output is empty
+  bool draining_ = false;       // likewise, and waits for what is in flight
+  bool handling_ = false;       // inside the session: sending waits until it has returned
+  bool waiting_readable_ = false;
+  bool waiting_writable_ = false;
+  bool warming_ = false;
+  bool flush_posted_ = false;
+  bool read_posted_ = false;
+  std::size_t in_flight_ = 0;         // requests
+  std::size_t in_flight_bytes_ = 0;
+  std::chrono::steady_clock::time_point request_began_{};  // of a partial request; zero: none
+  std::chrono::steady_clock::time_point output_moved_{};
+
+  // For snapshots from other threads.
+  std::atomic<std::uint64_t> bytes_in_{0};
+  std::atomic<std::uint64_t> bytes_out_{0};
+  std::atomic<std::uint64_t> waiting_seen_{0};
+  std::atomic<std::uint64_t> in_flight_seen_{0};
+  std::atomic<std::int64_t> stalled_since_{0};  // steady clock, nanoseconds; 0: not stalled
+  mutable core::Mutex client_id_mutex_;
+  std::string client_id_ HEADRACE_GUARDED_BY(client_id_mutex_);
+};
+
+}  // namespace headrace::net

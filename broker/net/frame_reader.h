@@ -1,0 +1,54 @@
+// Cuts the bytes of a connection into frames, without copying them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "broker/net/session.h"
+
+namespace headrace::net {
+
+// A frame is a 4-byte big-endian length and that many bytes. Frames share the 64 KiB chunk they arrived in; a
+// larger one gets a buffer of its own. An idle reader holds no memory, one with a few bytes of a frame a small
+// buffer. Owned by its connection, on its reactor.
+class FrameReader {
+ public:
+  static constexpr std::size_t kChunkSize = 64 << 10;
+  static constexpr std::size_t kLengthSize = 4;
+
+  // Frames larger than `frame_size_max` (bytes after the length) are refused, as are empty ones.
+  explicit FrameReader(std::uint64_t frame_size_max) : frame_size_max_(frame_size_max) {}
+
+  // Where to receive into; never empty, unless WantsMemory() and Grow was not called.
+  MutableByteSpan Room();
+  void Received(std::size_t size) { end_ += size; }
+  // Puts bytes in front that were received elsewhere. REQUIRES: nothing was received yet.
+  void Prepend(ByteSpan bytes);
+
+  // The next whole frame, or nullopt. Error: kInvalidRequest with the length and the limit.
+  absl::StatusOr<std::optional<ReceivedFrame>> Next();
+
+  // The size of a frame too large for a chunk, which has begun; 0: none. The caller reserves that much, then
+  // calls Grow.
+  std::uint64_t WantsMemory() const { return wanted_; }
+  void Grow();
+
+  // Nothing more is there now: keep as little as possible.
+  void Rest();
+  // Whether a part of a frame is there.
+  bool partial() const { return end_ > begin_; }
+
+ private:
+  void MoveTo(std::size_t capacity);
+
+  const std::uint64_t frame_size_max_;
+  std::shared_ptr<std::byte[]> buffer_;
+  std::size_t capacity_ = 0;
+  std::size_t begin_ = 0;  // of the first frame not handed out
+  std::size_t end_ = 0;    // of what was received
+  std::uint64_t wanted_ = 0;
+};
+
+}  // namespace headrace::net

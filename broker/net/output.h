@@ -1,0 +1,66 @@
+// The responses of one connection on their way to its socket.
+#pragma once
+
+#include <deque>
+#include <string>
+
+#include "broker/net/residency.h"
+#include "broker/net/response.h"
+#include "broker/net/transfer.h"
+
+namespace headrace::net {
+
+// An ordered queue of byte runs and file slices. Byte runs that follow each other go with one system call; one
+// before a slice is sent with MSG_MORE, or together with a slice that is small. Owned by its connection, on its
+// reactor; the counters are read by others.
+class Output {
+ public:
+  enum class Outcome {
+    kDrained,    // everything is in the socket
+    kTurnOver,   // the budget is used up; there is more
+    kFull,       // wait until the socket is writable
+    kCold,       // the range cold() is not in the page cache: warm it up, then MarkWarm
+    kPeerGone,   // reset or closed
+    kFailed,     // failure() says what; the connection must be closed
+  };
+
+  Output(int socket, const TransferChoice& choice, ResidencyProbe probe, TransferCounters& own,
+         TransferCounters& total);
+
+  void Add(Response response);
+  // Bytes not yet taken by the socket.
+  std::uint64_t waiting() const { return waiting_; }
+  std::uint64_t sent() const { return sent_; }
+
+  // Sends up to about `budget` bytes.
+  Outcome Flush(std::uint64_t budget);
+  const storage::FileSlice& cold() const { return cold_; }
+  void MarkWarm() { warm_until_ = cold_.position + cold_.length; }
+  const std::string& failure() const { return failure_; }
+
+ private:
+  // Sends the byte runs at the front, and with them a small slice behind.
+  SendResult SendRuns();
+  SendResult SendSlice(std::uint64_t budget);
+  SendResult SendByRead(const storage::FileSlice& slice, std::uint64_t length);
+  // Takes `bytes` off the front.
+  void Consume(std::uint64_t bytes);
+  bool IsWarm(const storage::FileSlice& slice, std::uint64_t length);
+  void Count(Transfer transfer, const SendResult& result, std::uint64_t offered, std::uint64_t through_user);
+  Outcome Fail(const SendResult& result);
+
+  const int socket_;
+  const TransferChoice& choice_;
+  const ResidencyProbe probe_;
+  TransferCounters& own_;
+  TransferCounters& total_;
+  std::deque<ResponsePiece> pieces_;
+  std::size_t run_offset_ = 0;  // bytes of the first byte run already sent
+  std::uint64_t waiting_ = 0;
+  std::uint64_t sent_ = 0;
+  std::uint64_t warm_until_ = 0;  // position in the front slice's file up to which it is known to be cached
+  storage::FileSlice cold_;
+  std::string failure_;
+};
+
+}  // namespace headrace::net

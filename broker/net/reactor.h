@@ -1,0 +1,108 @@
+// One network thread: an event loop, its timers and its connections. Internal to broker/net.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "broker/net/net_options.h"
+#include "protocol/core/mutex.h"
+#include "storage/io/file_pool.h"
+
+namespace headrace::net {
+
+class Connection;
+
+// What all reactors share. Atomics: any thread; the rest is constant after start.
+struct SharedState {
+  NetOptions options;
+  std::vector<Protocol> protocols;
+  storage::FilePool* pool = nullptr;
+  std::atomic<std::uint64_t> connections{0};
+  std::atomic<std::uint64_t> connections_total{0};
+  std::atomic<std::uint64_t> requests{0};
+  std::atomic<std::uint64_t> bytes_in{0};
+  std::atomic<std::uint64_t> bytes_out{0};
+  std::atomic<std::uint64_t> client_errors{0};
+  std::atomic<std::uint64_t> cold_reads{0};
+  std::atomic<std::uint64_t> next_connection_id{1};
+  // Bytes reserved by requests larger than 64 KiB, which are on their way in or in flight.
+  std::atomic<std::uint64_t> request_memory{0};
+  std::atomic<bool> draining{false};
+  core::Mutex drained_mutex;
+  core::ConditionVariable drained;  // the last connection of a draining server has ended
+};
+
+// Owned by the server. Everything but Post, Adopt and Snapshot is for its own thread.
+class Reactor {
+ public:
+  Reactor(SharedState& shared, std::uint32_t number);
+  ~Reactor();
+  Reactor(const Reactor&) = delete;
+  Reactor& operator=(const Reactor&) = delete;
+
+  void Start();
+  // Ends the loop, once what is posted has run, and joins. No connection may be left.
+  void StopAndJoin();
+
+  void Post(std::function<void()> function) { boost::asio::post(context_, std::move(function)); }
+  // Takes a fresh socket of `context()`. Thread: any.
+  void Adopt(boost::asio::ip::tcp::socket socket);
+  boost::asio::io_context& context() { return context_; }
+
+  TimerId StartTimer(std::chrono::steady_clock::time_point deadline, std::function<void()> function);
+  void CancelTimer(TimerId timer);
+  void Forget(std::uint64_t connection) HEADRACE_EXCLUDES(mutex_);
+  // Connections, for statistics or to end them. Thread: any.
+  std::vector<std::shared_ptr<Connection>> Connections() const HEADRACE_EXCLUDES(mutex_);
+  TransferCounters& transfers() { return transfers_; }
+  SharedState& shared() { return shared_; }
+  // A repeated client error of one peer is logged once a second at most; how many were not since.
+  // False: not now.
+  bool MayLogError(const std::string& peer, std::uint64_t& suppressed);
+
+ private:
+  struct Timer {
+    TimerId id;
+    std::function<void()> function;
+  };
+  using Timers = std::multimap<std::chrono::steady_clock::time_point, Timer>;
+
+  void ArmTimer();
+  void RunTimers();
+  // Looks at every connection's deadlines; costs an idle connection nothing of its own.
+  void Sweep();
+
+  SharedState& shared_;
+  boost::asio::io_context context_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  boost::asio::steady_timer timer_;
+  boost::asio::steady_timer sweep_timer_;
+  std::chrono::milliseconds sweep_interval_;
+  Timers timers_;
+  std::unordered_map<TimerId, Timers::iterator> timer_by_id_;
+  TimerId next_timer_ = 1;
+  TransferCounters transfers_;
+  struct ErrorLine {
+    std::chrono::steady_clock::time_point last;
+    std::uint64_t suppressed = 0;
+  };
+  std::unordered_map<std::string, ErrorLine> error_lines_;  // by address; bounded, emptied when full
+
+  mutable core::Mutex mutex_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> connections_ HEADRACE_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace headrace::net

@@ -1,0 +1,107 @@
+#include "broker/config.h"
+
+#include <catch2/catch.hpp>
+
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+#include "protocol/core/error_code.h"
+
+using headrace::MessageOf;
+using namespace headrace::broker;
+
+namespace {
+
+std::string ReadText(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// A file that is gone with the test.
+struct ConfigFile {
+  explicit ConfigFile(const std::string& text) {
+    std::ofstream(path) << text;
+  }
+  ~ConfigFile() { std::remove(path.c_str()); }
+  const std::string path = std::string(std::tmpnam(nullptr)) + ".toml";
+};
+
+}  // namespace
+
+TEST_CASE("Config: the reference is the golden file") {
+  // When this fails on purpose: headrace-broker --help-config > tests/broker/config_reference.txt
+  CHECK(ConfigReference() == ReadText(std::string(HEADRACE_SOURCE_DIR) + "/tests/broker/config_reference.txt"));
+}
+
+TEST_CASE("Config: there are at most 25 settings") {
+  std::istringstream lines(ConfigReference());
+  int settings = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty() && line.front() != ' ' && line.find(" = ") != std::string::npos) ++settings;
+  }
+  CHECK(settings >= 20);
+  CHECK(settings <= 25);
+}
+
+TEST_CASE("Config: an unknown setting names the nearest one") {
+  Config config;
+  const absl::Status status = Set(config, "conections_max", "5");
+  REQUIRE_FALSE(status.ok());
+  CHECK_THAT(std::string(MessageOf(status)), Catch::Contains("did you mean \"connections_max\"?"));
+}
+
+TEST_CASE("Config: a value outside its bounds names the bounds") {
+  Config config;
+  const absl::Status status = Set(config, "port", "70000");
+  REQUIRE_FALSE(status.ok());
+  CHECK_THAT(std::string(MessageOf(status)), Catch::Contains("from 0 to 65535"));
+  CHECK(config.port == 9092);
+}
+
+TEST_CASE("Config: a value that is not a number, a wrong choice and a wrong unit are refused") {
+  Config config;
+  CHECK_FALSE(Set(config, "port", "http").ok());
+  CHECK_FALSE(Set(config, "port", "").ok());
+  CHECK_FALSE(Set(config, "request_memory_max", "64MiB").ok());
+  CHECK_FALSE(Set(config, "transfer", "send").ok());
+  CHECK_FALSE(Set(config, "transfer", "").ok());
+  CHECK_FALSE(Set(config, "durability", "maybe").ok());
+}
+
+TEST_CASE("Config: defaults of topics are set by their own names, and stay defaults") {
+  Config config;
+  REQUIRE(Set(config, "durability", "written").ok());
+  REQUIRE(Set(config, "retention.ms", "5000").ok());
+  CHECK(config.topic_defaults.durability == headrace::topic::Durability::kWritten);
+  CHECK(config.topic_defaults.log.retention_ms == 5000);
+  CHECK(config.topic_defaults.own().empty());
+}
+
+TEST_CASE("Config: a file sets what it names, with dotted names quoted or as tables") {
+  const ConfigFile file("port = 1234\n\"retention.ms\" = 7\nsegment.bytes = 1048576\nlisten = \"0.0.0.0\"\n");
+  Config config;
+  REQUIRE(ReadConfigFile(config, file.path).ok());
+  CHECK(config.port == 1234);
+  CHECK(config.listen == "0.0.0.0");
+  CHECK(config.topic_defaults.log.retention_ms == 7);
+  CHECK(config.topic_defaults.log.segment_size_max == 1048576);
+}
+
+TEST_CASE("Config: an error in a file names file, line and setting") {
+  const ConfigFile file("port = 1234\n\nreactor = 2\n");
+  Config config;
+  const absl::Status status = ReadConfigFile(config, file.path);
+  REQUIRE_FALSE(status.ok());
+  CHECK_THAT(std::string(MessageOf(status)), Catch::Contains(file.path + ":3: "));
+  CHECK_THAT(std::string(MessageOf(status)), Catch::Contains("\"reactors\""));
+}
+
+TEST_CASE("Config: a file that is not TOML, or not there, is refused") {
+  const ConfigFile file("port 1234\n");
+  Config config;
+  CHECK_THAT(std::string(MessageOf(ReadConfigFile(config, file.path))), Catch::Contains(":1: "));
+  CHECK_FALSE(ReadConfigFile(config, "/nonexistent/headrace.toml").ok());
+}
