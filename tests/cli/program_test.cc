@@ -1,0 +1,201 @@
+// The program as a person uses it, against a broker inside the test.
+#include <catch2/catch.hpp>
+
+#include <chrono>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.h"
+#include "tests/support/fake_broker.h"
+
+namespace headrace::cli {
+namespace {
+
+using test::FakeBroker;
+using Values = std::vector<std::string>;
+
+// Waits until `condition` holds, at most 20 s.
+template <typename Condition>
+bool Eventually(Condition condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+TEST_CASE("Program: produce sends every line, the last without its newline too, and NUL as it is") {
+  FakeBroker broker;
+  Program program(broker.address(), {"produce", "orders"}, std::string("one\n\ntw\0o\nthree", 15));
+  CHECK(program.Wait() == 0);
+  CHECK(broker.Values(0) == Values{"one", "", std::string("tw\0o", 4), "three"});
+  CHECK_THAT(program.Err(), Catch::Contains("4 records"));
+  CHECK(program.Out().empty());
+}
+
+TEST_CASE(
+    "Program: produce stops at a line without a separator, and says which and what became of the rest") {
+  FakeBroker broker;
+  Program program(broker.address(), {"produce", "orders", "-k", ":"}, "a:1\nb:2:3\nbroken\nc:4\n");
+  CHECK(program.Wait() == 1);
+  CHECK(broker.Values(0) == Values{"1", "2:3"});
+  CHECK_THAT(program.Err(), Catch::Contains("line 3 has no key separator ':'"));
+  CHECK_THAT(program.Err(), Catch::Contains("2 records were delivered"));
+}
+
+TEST_CASE("Program: produce --skip-bad counts what it skips") {
+  FakeBroker broker;
+  Program program(broker.address(), {"--json", "produce", "orders", "-k", "\\t", "--skip-bad"},
+                  "a\t1\nbad\nworse\nb\t2\n");
+  CHECK(program.Wait() == 0);
+  CHECK(broker.Values(0) == Values{"1", "2"});
+  const auto summary = nlohmann::json::parse(program.Out());
+  CHECK(summary["delivered"] == 2);
+  CHECK(summary["skipped"] == 2);
+}
+
+TEST_CASE("Program: what the broker refuses fails the run") {
+  FakeBroker broker;
+  broker.SetFaults([](std::uint32_t, std::int32_t) { return test::Fault::kRefuseForGood; });
+  Program program(broker.address(), {"produce", "orders"}, "one\n");
+  CHECK(program.Wait() == 1);
+  CHECK_THAT(program.Err(), Catch::Contains("headrace: "));
+}
+
+TEST_CASE("Program: a file that is missing, a topic's wrong partition and wrong options") {
+  FakeBroker broker(2);
+  Program missing(broker.address(), {"produce", "orders", "/nonexistent/file"});
+  CHECK(missing.Wait() == 1);
+  CHECK_THAT(missing.Err(), Catch::Contains("/nonexistent/file"));
+  Program partition(broker.address(), {"produce", "orders", "--partition", "2"}, "x\n");
+  CHECK(partition.Wait() == 2);
+  CHECK_THAT(partition.Err(), Catch::Contains("has 2 partitions, numbered from 0"));
+  CHECK(Program(broker.address(), {"produce", "orders", "-z", "rar"}).Wait() == 2);
+  CHECK(Program(broker.address(), {"consume", "orders", "--from", "yesterday"}).Wait() == 2);
+  CHECK(Program(broker.address(), {"consume", "orders", "--format", "%q"}).Wait() == 2);
+  CHECK(Program(broker.address(), {"consume"}).Wait() == 2);
+  CHECK(Program(broker.address(), {"consume", "orders", "--count", "many"}).Wait() == 2);
+  Program unknown(broker.address(), {"cosnume", "orders"});
+  CHECK(unknown.Wait() == 2);
+  CHECK_THAT(unknown.Err(), Catch::Contains("did you mean consume?"));
+}
+
+TEST_CASE("Program: nobody listening is exit code 3, as JSON where asked") {
+  Program program("127.0.0.1:1", {"--json", "topic", "list"});
+  CHECK(program.Wait() == 3);
+  CHECK(nlohmann::json::parse(program.Err())["error"]["retriable"] == true);
+}
+
+TEST_CASE("Program: consume prints up to the end, or to a limit") {
+  FakeBroker broker;
+  broker.Append(0, {"a", "b"});
+  broker.Append(0, {"c", "d", "e"});
+  const auto consume = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"consume", "orders"});
+    Program program(broker.address(), arguments);
+    INFO(program.Err());
+    CHECK(program.Wait() == 0);
+    return program.Out();
+  };
+  CHECK(consume({}) == "a\nb\nc\nd\ne\n");
+  CHECK(consume({"--from", "3"}) == "d\ne\n");
+  CHECK(consume({"--from", "-2"}) == "d\ne\n");
+  CHECK(consume({"--from", "end"}).empty());
+  CHECK(consume({"--until", "3"}) == "a\nb\nc\n");
+  CHECK(consume({"--until", "end"}) == "a\nb\nc\nd\ne\n");
+  CHECK(consume({"--until", "3", "--follow"}) == "a\nb\nc\n");
+  CHECK(consume({"--until", "end", "--follow"}) == "a\nb\nc\nd\ne\n");
+  CHECK(consume({"--count", "2"}) == "a\nb\n");
+  CHECK(consume({"--from", "1", "--count", "1", "--follow"}) == "b\n");
+  CHECK(consume({"--format", "%p/%o:%v\\n", "--until", "2"}) == "0/0:a\n0/1:b\n");
+  CHECK(consume({"--format", "%v", "--delimiter", "|"}) == "a|b|c|d|e|");
+  CHECK(consume({"--until", "beginning"}).empty());
+}
+
+TEST_CASE("Program: consume --json is a document per line") {
+  FakeBroker broker;
+  broker.Append(0, {"text", "\xFF\xFE"});
+  Program program(broker.address(), {"consume", "orders", "--json"});
+  CHECK(program.Wait() == 0);
+  const std::string out = program.Out();
+  const auto first = nlohmann::json::parse(out.substr(0, out.find('\n')));
+  const auto second = nlohmann::json::parse(out.substr(out.find('\n') + 1));
+  CHECK(first["value"] == "text");
+  CHECK(second["offset"] == 1);
+  CHECK(second["value_base64"] == "//4=");
+}
+
+TEST_CASE("Program: an offset out of range names the valid one") {
+  FakeBroker broker;
+  broker.Append(0, {"a", "b", "c"});
+  broker.TrimTo(0, 2);
+  Program program(broker.address(), {"consume", "orders", "--from", "0"});
+  CHECK(program.Wait() == 1);
+  CHECK_THAT(program.Err(), Catch::Contains("2"));
+  CHECK_THAT(program.Err(), Catch::Contains("3"));
+}
+
+TEST_CASE("Program: consume --follow prints what arrives, and Ctrl-C ends it with 0") {
+  FakeBroker broker;
+  broker.Append(0, {"first"});
+  Program program(broker.address(), {"consume", "orders", "--follow"});
+  REQUIRE(Eventually([&] { return program.Out() == "first\n"; }));
+  broker.Append(0, {"second"});
+  REQUIRE(Eventually([&] { return program.Out() == "first\nsecond\n"; }));
+  program.Signal(SIGINT);
+  CHECK(program.Wait() == 0);
+  CHECK(program.Err().empty());
+}
+
+TEST_CASE("Program: a named consumer goes on behind the last record that was printed") {
+  FakeBroker broker;
+  broker.Append(0, {"a", "b", "c", "d"});
+  Program first(broker.address(), {"consume", "orders", "--name", "me", "--count", "3"});
+  CHECK(first.Wait() == 0);
+  CHECK(first.Out() == "a\nb\nc\n");
+  Program look(broker.address(), {"consume", "orders", "--name", "me", "--no-commit"});
+  CHECK(look.Wait() == 0);
+  CHECK(look.Out() == "d\n");
+  Program second(broker.address(), {"consume", "orders", "--name", "me"});
+  CHECK(second.Wait() == 0);
+  CHECK(second.Out() == "d\n");
+  Program third(broker.address(), {"consume", "orders", "--name", "me"});
+  CHECK(third.Wait() == 0);
+  CHECK(third.Out().empty());
+}
+
+TEST_CASE("Program: a reader that goes away ends consume with 0 and without a word") {
+  FakeBroker broker;
+  for (int i = 0; i < 50; ++i) broker.Append(0, Values(2000, std::string(100, 'x')));
+  const std::string command = "bash -o pipefail -c \"'" + std::string(HEADRACE_PROGRAM) + "' --broker " +
+                              broker.address() + " consume orders 2>&1 | head -n 1\"";
+  FILE* const pipe = ::popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string out(300, '\0');
+  out.resize(std::fread(out.data(), 1, out.size(), pipe));
+  CHECK(::pclose(pipe) == 0);
+  CHECK(out == std::string(100, 'x') + "\n");
+}
+
+TEST_CASE("Program: output that cannot be written is a failure") {
+  FakeBroker broker;
+  broker.Append(0, {"a"});
+  const std::string command = "'" + std::string(HEADRACE_PROGRAM) + "' --broker " + broker.address() +
+                              " consume orders 2>&1 >/dev/full";
+  FILE* const pipe = ::popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string err(300, '\0');
+  err.resize(std::fread(err.data(), 1, err.size(), pipe));
+  CHECK(WEXITSTATUS(::pclose(pipe)) == 1);
+  CHECK_THAT(err, Catch::Contains("cannot write to standard output"));
+}
+
+TEST_CASE("Program: completion is a script that bash accepts") {
+  const std::string command = "'" + std::string(HEADRACE_PROGRAM) + "' completion bash | bash -n";
+  CHECK(std::system(command.c_str()) == 0);
+}
+
+}  // namespace
+}  // namespace headrace::cli
