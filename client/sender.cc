@@ -79,7 +79,8 @@ void Sender::Step() {
   if (!connection_) return;
   const TimePoint linger_until = FillWindow(now);
   if (Result<void> written = connection_->Write(); !written) return LoseConnection(written.error());
-  SettleWritten();
+  // With requests out of the way, less is worth sending than when FillWindow looked.
+  if (SettleWritten()) return;
   if (!requests_.empty() && requests_.begin()->second.deadline <= now) {
     return LoseConnection(NetworkError("broker " + options_.client.broker + " left a request without answer for " +
                                        std::to_string(options_.client.request_timeout.count()) + " ms"));
@@ -320,11 +321,13 @@ void Sender::HandleAnswer(ProduceBatch& batch, const native::Error& error, std::
   Update(p);
 }
 
-void Sender::SettleWritten() {
-  if (options_.producer.acknowledge) return;
+bool Sender::SettleWritten() {
+  if (options_.producer.acknowledge) return false;
+  bool any = false;
   while (!requests_.empty() && requests_.begin()->second.frame <= connection_->frames_written()) {
     const std::vector<ProduceBatch*> batches = std::move(requests_.begin()->second.batches);
     requests_.erase(requests_.begin());
+    any = true;
     for (ProduceBatch* batch : batches) {
       const std::uint32_t p = batch->partition;
       const std::unique_ptr<ProduceBatch> settled = queues_[p].Remove(*batch);
@@ -335,6 +338,7 @@ void Sender::SettleWritten() {
       Update(p);
     }
   }
+  return any;
 }
 
 }  // namespace headrace

@@ -64,7 +64,8 @@ class Sender {
   Result<void> ReadAnswers();
   void HandleAnswer(const native::Frame& frame);
   void HandleAnswer(ProduceBatch& batch, const native::Error& error, std::int64_t base_offset, TimePoint now);
-  void SettleWritten();
+  // Without acknowledgements: what was written counts as delivered. Whether there was any.
+  bool SettleWritten();
   TimePoint NextTime(TimePoint linger_until) const;
   void Update(std::uint32_t partition);
 

@@ -121,7 +121,9 @@ TEST_CASE("Consumer: from the end it sees what comes after") {
 
 TEST_CASE("Consumer: keys, nulls, headers and timestamps are those that were sent") {
   FakeBroker broker;
-  Result<Producer> producer = Producer::Connect(To(broker), "orders");
+  ProducerOptions one_batch;
+  one_batch.linger = kLong;  // until Close
+  Result<Producer> producer = Producer::Connect(To(broker), "orders", one_batch);
   REQUIRE(producer);
   const std::array headers{Header{"trace", "1"}, Header{"empty", ""}, Header{"null", std::nullopt}};
   REQUIRE(producer->Send({"key", "value", headers, 1'700'000'000'123, 0}));
