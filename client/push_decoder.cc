@@ -114,7 +114,6 @@ void PushDecoder::AttachHeaders() {
 }
 
 Error PushDecoder::Damaged(std::string_view why) {
-  iterator_.reset();
   const std::uint64_t stated = rest_.size() < kBatchLengthEnd ? 0 : RecordBatchView::StatedSize(rest_);
   if (stated > 0 && stated < rest_.size()) {
     // The batch after it says itself where it begins, which is better than what the damaged one says.
@@ -127,6 +126,7 @@ Error PushDecoder::Damaged(std::string_view why) {
   std::string message = PartitionName(options_.topic, partition_) + ": the batch at offset " +
                         std::to_string(next_offset_) + " is damaged: " + std::string(why);
   if (offset_after_damage_) message += "; Skip goes on at offset " + std::to_string(*offset_after_damage_);
+  iterator_.reset();  // last: `why` may point into it
   return {error_number::kCorruptMessage, std::move(message), false};
 }
 
