@@ -56,7 +56,9 @@ int Context::FailToConnect(const Error& error) {
 }
 
 int Context::FailForTopic(Error error, std::string_view topic) {
-  if (error.code != error_number::kUnknownTopicOrPartition) return FailToConnect(error);
+  // The broker may have named a similar topic itself.
+  const bool explained = error.message.find("did you mean") != std::string::npos;
+  if (error.code != error_number::kUnknownTopicOrPartition || explained) return FailToConnect(error);
   Result<Admin> admin = Admin::Connect(ClientOptionsFor("help"));
   if (!admin) return Fail(error);
   const Result<std::vector<TopicInfo>> topics = admin->ListTopics();

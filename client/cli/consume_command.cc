@@ -56,6 +56,7 @@ class ConsumeRun {
         limits_(std::move(limits)) {}
 
   int Run() {
+    if (const int code = CheckPositions(); code != kDone) return code;
     OnInterrupt([](void* consumer) { static_cast<Consumer*>(consumer)->Interrupt(); }, &consumer_);
     for (const PartitionPosition& at : consumer_.positions()) {
       partitions_[at.partition] = {at.position, at.position, LimitOf(at.partition) <= at.position};
@@ -71,6 +72,20 @@ class ConsumeRun {
     std::int64_t committed = 0;  // what was committed last, or where it began
     bool finished = false;
   };
+
+  // A position behind the end is a mistake, not an end that was reached.
+  int CheckPositions() {
+    for (const PartitionPosition& at : consumer_.positions()) {
+      if (at.position <= at.end_at_connect) continue;
+      std::string message = "offset " + std::to_string(at.position) +
+                            " is out of range: " + arguments_.topic + "-" + std::to_string(at.partition) +
+                            " holds ";
+      if (at.start_offset >= 0) message += std::to_string(at.start_offset) + " to ";
+      message += std::to_string(at.end_at_connect) + " (choose a partition with --partition)";
+      return context_.Fail(Error{error_number::kOffsetOutOfRange, std::move(message), false});
+    }
+    return kDone;
+  }
 
   std::int64_t LimitOf(std::uint32_t partition) const {
     const auto found = limits_.offsets.find(partition);

@@ -23,6 +23,7 @@ namespace {
 
 // A line is held whole in memory; the topic's max.message.bytes is mostly far below this.
 constexpr std::size_t kLineSizeMax = 64U << 20;
+constexpr std::chrono::milliseconds kFlushWait{250};
 constexpr std::chrono::seconds kCloseWait{130};  // a little over the producer's delivery timeout
 
 struct ProduceArguments {
@@ -53,7 +54,7 @@ class ProduceRun {
 
   int Run() {
     std::optional<Error> problem = SendLines();
-    if (const auto closed = producer_.Close(kCloseWait); !closed && !problem) problem = closed.error();
+    if (const auto closed = Close(); !closed && !problem) problem = closed.error();
     seconds_ = progress_.seconds();
     progress_.Clear();
     if (problem) problem->message += Consequences();
@@ -63,6 +64,20 @@ class ProduceRun {
   }
 
  private:
+  // Waits for the rest to be acknowledged; a signal ends the wait.
+  Result<void> Close() {
+    const auto deadline = std::chrono::steady_clock::now() + kCloseWait;
+    while (!Interrupted() && std::chrono::steady_clock::now() < deadline) {
+      const auto flushed = producer_.Flush(kFlushWait);
+      if (flushed || flushed.error().code != error_number::kTimedOut) {
+        const auto closed = producer_.Close(kCloseWait);
+        return flushed ? closed : flushed;
+      }
+      progress_.Update(records_, lines_.bytes_read());
+    }
+    return producer_.Close(kFlushWait);
+  }
+
   // Reads and sends until the input ends or something is wrong.
   std::optional<Error> SendLines() {
     while (true) {

@@ -137,6 +137,16 @@ TEST_CASE("Program: an offset out of range names the valid one") {
   CHECK_THAT(program.Err(), Catch::Contains("3"));
 }
 
+TEST_CASE("Program: an offset behind the end is out of range, and not an end that was reached") {
+  FakeBroker broker;
+  broker.Append(0, {"a", "b", "c"});
+  Program program(broker.address(), {"consume", "orders", "--from", "77"});
+  CHECK(program.Wait() == 1);
+  CHECK_THAT(program.Err(), Catch::Contains("offset 77 is out of range"));
+  Program at_end(broker.address(), {"consume", "orders", "--from", "3"});
+  CHECK(at_end.Wait() == 0);
+}
+
 TEST_CASE("Program: consume --follow prints what arrives, and Ctrl-C ends it with 0") {
   FakeBroker broker;
   broker.Append(0, {"first"});
