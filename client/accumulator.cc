@@ -31,7 +31,8 @@ class RecordOf {
     view_.value = Bytes(message.value);
     if (message.headers.empty()) return;
     std::span<RecordHeaderView> headers(few_);
-    if (message.headers.size() > few_.size()) headers = many_ = std::vector<RecordHeaderView>(message.headers.size());
+    if (message.headers.size() > few_.size())
+      headers = many_ = std::vector<RecordHeaderView>(message.headers.size());
     for (std::size_t i = 0; i < message.headers.size(); ++i) {
       headers[i] = {message.headers[i].key, Bytes(message.headers[i].value)};
     }
@@ -91,16 +92,16 @@ Result<void> Accumulator::Check(const Message& message, std::size_t size) const 
                      options_.batch_size_max_source + "); raise it or send smaller messages"};
   }
   if (whole + sizeof(Delivery) > options_.producer.buffer_size_max) {
-    return Error{error_number::kMessageTooLarge,
-                 "topic " + options_.topic + ": a message of up to " + std::to_string(whole) +
-                     " bytes never fits the producer's buffer of " +
-                     std::to_string(options_.producer.buffer_size_max) +
-                     " bytes (ProducerOptions::buffer_size_max)"};
+    return Error{error_number::kMessageTooLarge, "topic " + options_.topic + ": a message of up to " +
+                                                     std::to_string(whole) +
+                                                     " bytes never fits the producer's buffer of " +
+                                                     std::to_string(options_.producer.buffer_size_max) +
+                                                     " bytes (ProducerOptions::buffer_size_max)"};
   }
   if (message.partition && *message.partition >= options_.partition_count) {
-    return Error{error_number::kInvalidRequest,
-                 "topic " + options_.topic + " has no partition " + std::to_string(*message.partition) +
-                     ", only 0 to " + std::to_string(options_.partition_count - 1)};
+    return Error{error_number::kInvalidRequest, "topic " + options_.topic + " has no partition " +
+                                                    std::to_string(*message.partition) + ", only 0 to " +
+                                                    std::to_string(options_.partition_count - 1)};
   }
   return {};
 }
@@ -116,8 +117,8 @@ Result<void> Accumulator::WaitForRoom(std::size_t size) {
   if (stopped_) return *stopped_;
   if (found) return {};
   return Error{error_number::kBufferFull,
-               "topic " + options_.topic + ": the producer's buffer holds " + std::to_string(buffered_) + " of " +
-                   std::to_string(options_.producer.buffer_size_max) +
+               "topic " + options_.topic + ": the producer's buffer holds " + std::to_string(buffered_) +
+                   " of " + std::to_string(options_.producer.buffer_size_max) +
                    " bytes (ProducerOptions::buffer_size_max), and no room came within " +
                    std::to_string(wait.count()) + " ms (buffer_wait)",
                true};
@@ -142,9 +143,9 @@ ProduceBatch& Accumulator::OpenBatch(std::uint32_t number, std::size_t size) {
   if (HasRoom(partition, size)) return *partition.batches.back();
   const TimePoint now = SteadyClock::now();
   if (!partition.batches.empty()) ++full_batches_;
-  partition.batches.push_back(std::make_unique<ProduceBatch>(
-      number, static_cast<Compression>(options_.producer.compression),
-      now + options_.producer.delivery_timeout, generation_));
+  partition.batches.push_back(
+      std::make_unique<ProduceBatch>(number, static_cast<Compression>(options_.producer.compression),
+                                     now + options_.producer.delivery_timeout, generation_));
   partition.batches.back()->linger_until = now + options_.producer.linger;
   ++unsettled_[generation_];
   if (!partition.listed) ready_.push_back(number);
@@ -214,7 +215,8 @@ std::vector<std::unique_ptr<ProduceBatch>> Accumulator::TakeExpired(TimePoint no
     }
     partition.listed = !partition.batches.empty();
   }
-  std::erase_if(ready_, [this](std::uint32_t number) HEADRACE_REQUIRES(mutex_) { return !partitions_[number].listed; });
+  std::erase_if(
+      ready_, [this](std::uint32_t number) HEADRACE_REQUIRES(mutex_) { return !partitions_[number].listed; });
   return expired;
 }
 

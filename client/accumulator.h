@@ -24,10 +24,10 @@ struct AccumulatorOptions {
   ProducerOptions producer;
 };
 
-// The producer's side that its callers' threads meet: encodes each message straight into the open batch of its
-// partition, under one mutex; keeps account of the memory, and of what is not settled, for Flush. The sender's
-// thread takes batches out and says when they are settled. Never calls back and never does I/O, apart from
-// signalling `wakeup`.
+// The producer's side that its callers' threads meet: encodes each message straight into the open batch of
+// its partition, under one mutex; keeps account of the memory, and of what is not settled, for Flush. The
+// sender's thread takes batches out and says when they are settled. Never calls back and never does I/O,
+// apart from signalling `wakeup`.
 class Accumulator {
  public:
   Accumulator(AccumulatorOptions options, const Wakeup& wakeup);
@@ -43,9 +43,9 @@ class Accumulator {
     kEnough,   // requests are on their way: only what is worth another one
     kAnything  // none is on its way
   };
-  // Takes at most one batch of each partition for which may_take[partition], up to `size_max` bytes in all (one
-  // at least), taking turns. Returns when to ask again because of lingering. If nothing was taken, the next
-  // message that changes that signals the wakeup.
+  // Takes at most one batch of each partition for which may_take[partition], up to `size_max` bytes in all
+  // (one at least), taking turns. Returns when to ask again because of lingering. If nothing was taken, the
+  // next message that changes that signals the wakeup.
   TimePoint Take(TimePoint now, Eagerness eagerness, const std::vector<bool>& may_take, std::size_t size_max,
                  std::vector<std::unique_ptr<ProduceBatch>>& out) HEADRACE_EXCLUDES(mutex_);
   // Takes what has waited past its deadline; all of it with TimePoint::max().
@@ -85,7 +85,7 @@ class Accumulator {
   std::uint32_t sticky_ HEADRACE_GUARDED_BY(mutex_) = 0;         // of messages without key
   std::size_t gathered_ HEADRACE_GUARDED_BY(mutex_) = 0;         // bytes in partitions_
   std::size_t full_batches_ HEADRACE_GUARDED_BY(mutex_) = 0;
-  std::size_t buffered_ HEADRACE_GUARDED_BY(mutex_) = 0;         // bytes not settled, with gathered_
+  std::size_t buffered_ HEADRACE_GUARDED_BY(mutex_) = 0;  // bytes not settled, with gathered_
   std::size_t waiting_for_room_ HEADRACE_GUARDED_BY(mutex_) = 0;
   Eagerness wake_at_ HEADRACE_GUARDED_BY(mutex_) = Eagerness::kNothing;
   std::optional<Error> stopped_ HEADRACE_GUARDED_BY(mutex_);

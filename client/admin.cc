@@ -22,7 +22,8 @@ class Admin::Impl {
     core::MutexLock lock(mutex_);
     if (Result<void> usable = MakeUsable(); !usable) return usable.error();
     Response response;
-    Result<void> called = Call(*connection_, type, request, response, DeadlineAfter(options_.request_timeout));
+    Result<void> called =
+        Call(*connection_, type, request, response, DeadlineAfter(options_.request_timeout));
     if (called) return response;
     // After a network error an answer may still come, and would be taken for that of another request.
     if (called.error().code == error_number::kNetwork) connection_.reset();
@@ -67,7 +68,9 @@ Result<Admin> Admin::Connect(const ClientOptions& options) {
   return Admin(std::make_unique<Impl>(options, std::move(*opened)));
 }
 
-BrokerInfo Admin::broker() const { return impl_->broker(); }
+BrokerInfo Admin::broker() const {
+  return impl_->broker();
+}
 
 Result<TopicInfo> Admin::CreateTopic(std::string_view topic, const CreateTopicOptions& options) {
   native::CreateTopicRequest request;
@@ -131,7 +134,8 @@ Result<std::vector<PartitionOffset>> Admin::ListOffsets(std::string_view topic, 
                                                         const std::vector<std::uint32_t>& partitions) {
   std::vector<std::uint32_t> asked = partitions;
   if (asked.empty()) {
-    const Result<TopicInfo> described = DescribeTopic(topic, {.with_partitions = false, .with_internal = true});
+    const Result<TopicInfo> described =
+        DescribeTopic(topic, {.with_partitions = false, .with_internal = true});
     if (!described) return described.error();
     for (std::uint32_t p = 0; p < described->partition_count; ++p) asked.push_back(p);
   }
@@ -172,7 +176,8 @@ Result<void> Admin::CommitOffsets(std::string_view consumer, const std::vector<C
   if (!answer) return answer.error();
   for (int i = 0; i < answer->errors_size() && i < request.partitions_size(); ++i) {
     if (Failed(answer->errors(i))) {
-      return ToError(answer->errors(i), PartitionName(request.partitions(i).topic(), request.partitions(i).partition()));
+      return ToError(answer->errors(i),
+                     PartitionName(request.partitions(i).topic(), request.partitions(i).partition()));
     }
   }
   return {};

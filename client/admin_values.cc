@@ -16,8 +16,8 @@ std::string IdText(const std::string& id) {
 }
 
 PartitionInfo ToPartition(const native::PartitionDescription& in) {
-  PartitionInfo out{in.partition(),  in.start_offset(), in.high_watermark(), in.end_offset(), in.size(),
-                    in.segments(), in.leader_epoch(), std::nullopt};
+  PartitionInfo out{in.partition(), in.start_offset(), in.high_watermark(), in.end_offset(),
+                    in.size(),      in.segments(),     in.leader_epoch(),   std::nullopt};
   if (Failed(in.error())) out.error = ToError(in.error());
   return out;
 }
@@ -33,7 +33,8 @@ TopicInfo ToTopic(const native::TopicDescription& in) {
   return out;
 }
 
-std::vector<TransferCounters> ToTransfers(const google::protobuf::RepeatedPtrField<native::TransferStats>& in) {
+std::vector<TransferCounters> ToTransfers(
+    const google::protobuf::RepeatedPtrField<native::TransferStats>& in) {
   std::vector<TransferCounters> out;
   for (const native::TransferStats& t : in) {
     out.push_back({t.strategy(), t.calls(), t.bytes(), t.bytes_through_user(), t.short_sends(), t.waits()});
@@ -53,7 +54,9 @@ ConnectionInfo ToConnection(const native::ConnectionStats& in) {
           ToTransfers(in.transfers())};
 }
 
-Error CountMismatch() { return NetworkError("the broker answered another number of partitions than asked"); }
+Error CountMismatch() {
+  return NetworkError("the broker answered another number of partitions than asked");
+}
 
 }  // namespace
 

@@ -20,7 +20,8 @@ Result<std::vector<TopicInfo>> ToTopics(const native::DescribeTopicsResponse& re
 // The one topic of an answer that describes one.
 Result<TopicInfo> OnlyTopic(const Result<native::DescribeTopicsResponse>& response);
 Result<std::vector<PartitionOffset>> ToOffsets(const native::ListOffsetsResponse& response,
-                                               const std::vector<std::uint32_t>& asked, std::string_view topic);
+                                               const std::vector<std::uint32_t>& asked,
+                                               std::string_view topic);
 // Of `topic` alone, unless that is empty.
 Result<std::vector<CommittedOffset>> ToCommitted(const native::FetchOffsetResponse& response,
                                                  std::string_view topic);

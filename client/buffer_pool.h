@@ -12,7 +12,8 @@ namespace headrace {
 
 class BufferPool;
 
-// A buffer that goes back to its pool. One owner, one thread at a time; the pool lives as long as its buffers.
+// A buffer that goes back to its pool. One owner, one thread at a time; the pool lives as long as its
+// buffers.
 class PooledBuffer {
  public:
   PooledBuffer() = default;

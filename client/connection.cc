@@ -21,11 +21,14 @@ constexpr std::size_t kPartsPerWrite = 64;
 #define HEADRACE_VERSION "unknown"
 #endif
 
-bool WouldBlock(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+bool WouldBlock(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK;
+}
 
 }  // namespace
 
-Connection::Connection(Passkey, FileDescriptor fd, const ClientOptions& options, std::shared_ptr<BufferPool> pool)
+Connection::Connection(Passkey, FileDescriptor fd, const ClientOptions& options,
+                       std::shared_ptr<BufferPool> pool)
     : fd_(std::move(fd)),
       broker_(options.broker),
       receive_size_max_(options.receive_size_max),
@@ -176,8 +179,9 @@ Result<bool> Connection::Wait(TimePoint deadline, const Wakeup* cancel) const {
   return WaitFor(fd_.get(), static_cast<short>(has_output() ? POLLIN | POLLOUT : POLLIN), deadline, cancel);
 }
 
-Result<void> Call(Connection& connection, native::FrameType type, const google::protobuf::MessageLite& request,
-                  google::protobuf::MessageLite& response, TimePoint deadline, const Wakeup* cancel) {
+Result<void> Call(Connection& connection, native::FrameType type,
+                  const google::protobuf::MessageLite& request, google::protobuf::MessageLite& response,
+                  TimePoint deadline, const Wakeup* cancel) {
   const std::uint32_t id = connection.Send(type, request);
   while (true) {
     if (Result<void> written = connection.Write(); !written) return written;

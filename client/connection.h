@@ -11,8 +11,8 @@
 
 #include "client/buffer_pool.h"
 #include "client/socket.h"
-#include "headrace/client.h"
 #include "headrace.pb.h"
+#include "headrace/client.h"
 #include "protocol/native/frame.h"
 
 namespace headrace {
@@ -33,7 +33,8 @@ class Connection {
 
  public:
   Connection(Passkey, FileDescriptor fd, const ClientOptions& options, std::shared_ptr<BufferPool> pool);
-  // Connects and shakes hands. kClosed once `cancel` is signalled; otherwise kNetwork, or what the broker said.
+  // Connects and shakes hands. kClosed once `cancel` is signalled; otherwise kNetwork, or what the broker
+  // said.
   static Result<std::unique_ptr<Connection>> Open(const ClientOptions& options,
                                                   std::shared_ptr<BufferPool> pool, TimePoint deadline,
                                                   const Wakeup* cancel);
@@ -94,9 +95,11 @@ class Connection {
 };
 
 // Sends a request and waits for its answer; other frames that come meanwhile are dropped. For connections on
-// which nothing else is under way. An error answer becomes the Error; after any other error, drop the connection.
-Result<void> Call(Connection& connection, native::FrameType type, const google::protobuf::MessageLite& request,
-                  google::protobuf::MessageLite& response, TimePoint deadline, const Wakeup* cancel = nullptr);
+// which nothing else is under way. An error answer becomes the Error; after any other error, drop the
+// connection.
+Result<void> Call(Connection& connection, native::FrameType type,
+                  const google::protobuf::MessageLite& request, google::protobuf::MessageLite& response,
+                  TimePoint deadline, const Wakeup* cancel = nullptr);
 
 // Parses an answer that was received: the response, or the Error that stands instead.
 Result<void> ParseAnswer(const native::Frame& frame, google::protobuf::MessageLite& response);

@@ -53,8 +53,8 @@ class Consumer::Impl {
     std::uint32_t number = 0;
     std::int64_t position = 0;
     std::int64_t end_at_connect = 0;
-    std::optional<Error> error;                        // until Seek
-    std::optional<std::int64_t> offset_after_damage;   // where Skip goes
+    std::optional<Error> error;                       // until Seek
+    std::optional<std::int64_t> offset_after_damage;  // where Skip goes
   };
 
   // Makes chunk_ the next records, or leaves it empty at the deadline and at the end.
@@ -202,7 +202,8 @@ Result<std::size_t> Consumer::Impl::SlotOf(std::uint32_t partition) const {
   if (closed) return Error{error_number::kClosed, "the consumer was closed", false};
   const std::optional<std::size_t> slot = FindSlot(partition);
   if (slot) return *slot;
-  return Error{error_number::kInvalidRequest, PartitionName(topic, partition) + " is not read by this consumer", false};
+  return Error{error_number::kInvalidRequest,
+               PartitionName(topic, partition) + " is not read by this consumer", false};
 }
 
 Result<void> Consumer::Impl::Seek(std::uint32_t partition, std::int64_t offset) {
@@ -229,9 +230,10 @@ Result<void> Consumer::Impl::Skip(std::uint32_t partition, std::int64_t offset) 
   if (!slot) return slot.error();
   const Partition& stopped = partitions_[*slot];
   if (!stopped.error || stopped.error->code != error_number::kCorruptMessage || stopped.position != offset) {
-    return Error{error_number::kInvalidRequest,
-                 PartitionName(topic, partition) + " did not stop at damage at offset " + std::to_string(offset),
-                 false};
+    return Error{
+        error_number::kInvalidRequest,
+        PartitionName(topic, partition) + " did not stop at damage at offset " + std::to_string(offset),
+        false};
   }
   if (stopped.offset_after_damage) return Seek(partition, *stopped.offset_after_damage);
   return Error{error_number::kCorruptMessage,
@@ -243,7 +245,8 @@ Result<void> Consumer::Impl::Skip(std::uint32_t partition, std::int64_t offset) 
 Result<void> Consumer::Impl::Commit(const std::vector<std::pair<std::uint32_t, std::int64_t>>& offsets) {
   if (closed) return Error{error_number::kClosed, "the consumer was closed", false};
   if (options.name.empty()) {
-    return Error{error_number::kInvalidRequest, "to commit, ConsumerOptions::name must say under which name", false};
+    return Error{error_number::kInvalidRequest, "to commit, ConsumerOptions::name must say under which name",
+                 false};
   }
   native::CommitOffsetRequest request;
   request.set_consumer(options.name);
@@ -308,9 +311,13 @@ Result<Consumer> Consumer::Connect(const ClientOptions& options, std::string top
                                          std::move(*opened)));
 }
 
-Result<Records> Consumer::Poll(std::chrono::milliseconds wait) { return impl_->Poll(DeadlineAfter(wait)); }
+Result<Records> Consumer::Poll(std::chrono::milliseconds wait) {
+  return impl_->Poll(DeadlineAfter(wait));
+}
 
-Result<const Record*> Consumer::Next(std::chrono::milliseconds wait) { return impl_->Next(DeadlineAfter(wait)); }
+Result<const Record*> Consumer::Next(std::chrono::milliseconds wait) {
+  return impl_->Next(DeadlineAfter(wait));
+}
 
 Consumer::Iterator& Consumer::Iterator::operator++() {
   Impl& impl = *consumer_->impl_;
@@ -324,18 +331,28 @@ Consumer::Iterator& Consumer::Iterator::operator++() {
   return *this;
 }
 
-const std::optional<Error>& Consumer::error() const { return impl_->error; }
+const std::optional<Error>& Consumer::error() const {
+  return impl_->error;
+}
 
 std::int64_t Consumer::position(std::uint32_t partition) const {
   const std::optional<std::size_t> slot = impl_->FindSlot(partition);
   return slot ? impl_->partitions_[*slot].position : -1;
 }
 
-std::vector<PartitionPosition> Consumer::positions() const { return impl_->positions(); }
-bool Consumer::caught_up() const { return impl_->caught_up(); }
+std::vector<PartitionPosition> Consumer::positions() const {
+  return impl_->positions();
+}
+bool Consumer::caught_up() const {
+  return impl_->caught_up();
+}
 
-Result<void> Consumer::Seek(std::uint32_t partition, std::int64_t offset) { return impl_->Seek(partition, offset); }
-Result<void> Consumer::Skip(std::uint32_t partition, std::int64_t offset) { return impl_->Skip(partition, offset); }
+Result<void> Consumer::Seek(std::uint32_t partition, std::int64_t offset) {
+  return impl_->Seek(partition, offset);
+}
+Result<void> Consumer::Skip(std::uint32_t partition, std::int64_t offset) {
+  return impl_->Skip(partition, offset);
+}
 
 Result<void> Consumer::Commit() {
   std::vector<std::pair<std::uint32_t, std::int64_t>> offsets;
@@ -349,8 +366,14 @@ Result<void> Consumer::Commit(std::uint32_t partition, std::int64_t offset) {
   return impl_->Commit({{partition, offset}});
 }
 
-void Consumer::Interrupt() noexcept { impl_->receiver.Interrupt(); }
-void Consumer::Close() { impl_->Close(); }
-const std::string& Consumer::topic() const { return impl_->topic; }
+void Consumer::Interrupt() noexcept {
+  impl_->receiver.Interrupt();
+}
+void Consumer::Close() {
+  impl_->Close();
+}
+const std::string& Consumer::topic() const {
+  return impl_->topic;
+}
 
 }  // namespace headrace

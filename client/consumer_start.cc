@@ -8,7 +8,9 @@
 namespace headrace {
 namespace {
 
-Error Invalid(std::string message) { return {error_number::kInvalidRequest, std::move(message), false}; }
+Error Invalid(std::string message) {
+  return {error_number::kInvalidRequest, std::move(message), false};
+}
 
 Result<std::vector<std::uint32_t>> PartitionsToRead(const TopicFacts& topic, const ConsumerOptions& options) {
   std::vector<std::uint32_t> partitions = options.partitions;
@@ -23,8 +25,9 @@ Result<std::vector<std::uint32_t>> PartitionsToRead(const TopicFacts& topic, con
   }
   for (const auto& [p, offset] : options.offsets) {
     if (std::find(partitions.begin(), partitions.end(), p) == partitions.end() || offset < 0) {
-      return Invalid("topic " + topic.name + ": offset " + std::to_string(offset) + " is asked of partition " +
-                     std::to_string(p) + ", which is not read here or cannot have it");
+      return Invalid("topic " + topic.name + ": offset " + std::to_string(offset) +
+                     " is asked of partition " + std::to_string(p) +
+                     ", which is not read here or cannot have it");
     }
   }
   return partitions;
@@ -32,8 +35,8 @@ Result<std::vector<std::uint32_t>> PartitionsToRead(const TopicFacts& topic, con
 
 Result<std::vector<std::int64_t>> ListOffsets(Connection& connection, const TopicFacts& topic,
                                               const std::vector<StartingPoint>& points,
-                                              native::ListOffsetsRequest::Kind kind, std::int64_t timestamp_ms,
-                                              TimePoint deadline) {
+                                              native::ListOffsetsRequest::Kind kind,
+                                              std::int64_t timestamp_ms, TimePoint deadline) {
   native::ListOffsetsRequest request;
   for (const StartingPoint& point : points) {
     auto& entry = *request.add_partitions();
@@ -57,7 +60,8 @@ Result<std::vector<std::int64_t>> ListOffsets(Connection& connection, const Topi
 // -1 where nothing is committed.
 Result<std::vector<std::int64_t>> FetchCommitted(Connection& connection, const TopicFacts& topic,
                                                  const std::string& name,
-                                                 const std::vector<StartingPoint>& points, TimePoint deadline) {
+                                                 const std::vector<StartingPoint>& points,
+                                                 TimePoint deadline) {
   native::FetchOffsetRequest request;
   request.set_consumer(name);
   for (const StartingPoint& point : points) {
@@ -127,7 +131,8 @@ Result<std::vector<StartingPoint>> FindStart(Connection& connection, const Topic
     StartingPoint& point = points[i];
     point.start_offset = (*starts)[i];
     point.high_watermark = (*ends)[i];
-    point.offset = (*asked)[i] >= 0 ? (*asked)[i] : EndOrBeginning(direct ? start.kind : start.otherwise, point);
+    point.offset =
+        (*asked)[i] >= 0 ? (*asked)[i] : EndOrBeginning(direct ? start.kind : start.otherwise, point);
     if (const auto own = options.offsets.find(point.partition); own != options.offsets.end()) {
       point.offset = own->second;
     }

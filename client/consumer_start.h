@@ -16,8 +16,8 @@ struct StartingPoint {
   std::int64_t high_watermark = 0;
 };
 
-// Asks the broker for the positions that `options` names; one entry per partition to be read. kInvalidRequest if
-// the options name a partition that is not there, or committed positions without a consumer's name.
+// Asks the broker for the positions that `options` names; one entry per partition to be read. kInvalidRequest
+// if the options name a partition that is not there, or committed positions without a consumer's name.
 Result<std::vector<StartingPoint>> FindStart(Connection& connection, const TopicFacts& topic,
                                              const ConsumerOptions& options, TimePoint deadline);
 

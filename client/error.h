@@ -21,6 +21,8 @@ inline Error NetworkError(std::string message) {
 // "what: text of errno".
 Error SystemError(std::string_view what, int error);
 
-inline bool Failed(const native::Error& error) { return error.code() != 0; }
+inline bool Failed(const native::Error& error) {
+  return error.code() != 0;
+}
 
 }  // namespace headrace

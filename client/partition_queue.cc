@@ -21,8 +21,8 @@ bool LostIdentity(ErrorCode code) {
 
 bool PartitionQueue::MayAppend() const {
   if (batches_.empty()) return !needs_epoch_;
-  // Counted from the oldest unsettled one, with the settled between: else the broker could have forgotten that
-  // one when it comes again, and its repetition would not be recognised.
+  // Counted from the oldest unsettled one, with the settled between: else the broker could have forgotten
+  // that one when it comes again, and its repetition would not be recognised.
   return !needs_epoch_ && appended_ - batches_.front()->number < kUnsettledMax &&
          std::all_of(batches_.begin(), batches_.end(), [](const auto& batch) { return batch->in_flight; });
 }
@@ -87,7 +87,8 @@ void PartitionQueue::LoseConnection() {
 }
 
 std::unique_ptr<ProduceBatch> PartitionQueue::Remove(const ProduceBatch& batch) {
-  const auto at = std::find_if(batches_.begin(), batches_.end(), [&](const auto& b) { return b.get() == &batch; });
+  const auto at =
+      std::find_if(batches_.begin(), batches_.end(), [&](const auto& b) { return b.get() == &batch; });
   HEADRACE_CHECK(at != batches_.end());
   std::unique_ptr<ProduceBatch> removed = std::move(*at);
   batches_.erase(at);

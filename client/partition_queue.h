@@ -24,10 +24,10 @@ enum class AnswerEffect : std::uint8_t {
   kFailed,     // the batch was refused for good
 };
 
-// The batches of one partition that were sent and are not settled, in the order of their sequence numbers, none
-// of them more than five back (so many the broker remembers). Decides which is sent next, so that they reach the log in order
-// and once, whatever happened to the connection. A pure state machine: no clock, no socket, no lock; owned and
-// used by the sender's thread alone.
+// The batches of one partition that were sent and are not settled, in the order of their sequence numbers,
+// none of them more than five back (so many the broker remembers). Decides which is sent next, so that they
+// reach the log in order and once, whatever happened to the connection. A pure state machine: no clock, no
+// socket, no lock; owned and used by the sender's thread alone.
 //
 // The rules: a batch is sent only after all before it are on their way; a refused one goes back to its place;
 // those behind it are refused as out of order by the broker, and follow it again. When the broker refuses the
@@ -53,8 +53,8 @@ class PartitionQueue {
   void LoseConnection();
   // Takes a settled batch out.
   std::unique_ptr<ProduceBatch> Remove(const ProduceBatch& batch);
-  // Takes out the batches past their deadline that wait, and marks those in flight as abandoned: their bytes may
-  // be half written, and their answer settles their numbers. The caller fails the messages of both.
+  // Takes out the batches past their deadline that wait, and marks those in flight as abandoned: their bytes
+  // may be half written, and their answer settles their numbers. The caller fails the messages of both.
   struct Expired {
     std::vector<std::unique_ptr<ProduceBatch>> removed;
     std::vector<ProduceBatch*> abandoned;

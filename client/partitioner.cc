@@ -12,7 +12,9 @@ std::uint32_t Mix(std::uint32_t word) {
   return word * kMultiplier;
 }
 
-std::uint32_t LoadLittleEndian(const std::byte* at) { return __builtin_bswap32(LoadBigEndian<std::uint32_t>(at)); }
+std::uint32_t LoadLittleEndian(const std::byte* at) {
+  return __builtin_bswap32(LoadBigEndian<std::uint32_t>(at));
+}
 
 }  // namespace
 

@@ -34,10 +34,10 @@ struct ProduceBatch {
   const std::uint32_t partition;
   RecordBatchBuilder builder;
   std::vector<Delivery> deliveries;
-  const TimePoint deadline;         // when its first message has waited for the delivery timeout
-  const std::uint64_t generation;   // of flushes: a flush waits for the batches of its own and before
+  const TimePoint deadline;        // when its first message has waited for the delivery timeout
+  const std::uint64_t generation;  // of flushes: a flush waits for the batches of its own and before
   TimePoint linger_until{};
-  std::size_t charged = 0;          // bytes of the producer's buffer
+  std::size_t charged = 0;  // bytes of the producer's buffer
   std::int32_t count = 0;
 
   // From here on, only once it is built.

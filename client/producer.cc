@@ -89,7 +89,9 @@ Result<void> Producer::Send(std::string_view key, std::string_view value) {
   return impl_->accumulator.Add(message, nullptr);
 }
 
-Result<void> Producer::Send(const Message& message) { return impl_->accumulator.Add(message, nullptr); }
+Result<void> Producer::Send(const Message& message) {
+  return impl_->accumulator.Add(message, nullptr);
+}
 
 Result<void> Producer::Send(const Message& message, DeliveryCallback callback) {
   return impl_->accumulator.Add(message, std::move(callback));
@@ -116,8 +118,14 @@ Result<void> Producer::Close(std::chrono::milliseconds wait) {
   return flushed;
 }
 
-std::uint32_t Producer::partition_count() const { return impl_->partition_count; }
-const std::string& Producer::topic() const { return impl_->topic; }
-ProducerStats Producer::stats() const { return impl_->accumulator.stats(); }
+std::uint32_t Producer::partition_count() const {
+  return impl_->partition_count;
+}
+const std::string& Producer::topic() const {
+  return impl_->topic;
+}
+ProducerStats Producer::stats() const {
+  return impl_->accumulator.stats();
+}
 
 }  // namespace headrace

@@ -19,9 +19,9 @@ struct DecoderOptions {
   std::size_t records_max = 1;
 };
 
-// Takes one push at a time and gives its records in chunks, decoded in place: the records' bytes are those that
-// were received, unless a batch was compressed. Allocates nothing per record. Owned and used by the consumer's
-// caller alone; does no I/O.
+// Takes one push at a time and gives its records in chunks, decoded in place: the records' bytes are those
+// that were received, unless a batch was compressed. Allocates nothing per record. Owned and used by the
+// consumer's caller alone; does no I/O.
 class PushDecoder {
  public:
   explicit PushDecoder(DecoderOptions options) : options_(std::move(options)) {}
@@ -33,8 +33,8 @@ class PushDecoder {
   // Forgets the push; returns the size of its attachment in bytes. Ends the life of the records given.
   std::size_t Stop();
 
-  // The next records; empty at the push's end. Ends the life of those given before. kCorruptMessage at a damaged
-  // batch, again and again until Stop; the records before it have been given then.
+  // The next records; empty at the push's end. Ends the life of those given before. kCorruptMessage at a
+  // damaged batch, again and again until Stop; the records before it have been given then.
   Result<std::span<const Record>> NextChunk();
 
   // The offset to go on from: after the last record given, and after its batch if that is at its end.

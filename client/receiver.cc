@@ -116,7 +116,8 @@ Result<void> Receiver::Ask(native::FrameType type, const google::protobuf::Messa
 void Receiver::Run() {
   while (!stopping_.load()) Step();
   core::MutexLock lock(mutex_);
-  if (question_ != nullptr) question_->result = Error{error_number::kClosed, "the consumer was closed", false};
+  if (question_ != nullptr)
+    question_->result = Error{error_number::kClosed, "the consumer was closed", false};
   answered_.notify_all();
 }
 
@@ -244,7 +245,8 @@ Result<void> Receiver::HandleFrame(ReceivedFrame received) {
 
 Result<void> Receiver::HandlePush(ReceivedFrame received) {
   native::Push push;
-  if (absl::Status parsed = native::ParseHeader(received.frame.header, push); !parsed.ok()) return ToError(parsed);
+  if (absl::Status parsed = native::ParseHeader(received.frame.header, push); !parsed.ok())
+    return ToError(parsed);
   if (push.index() >= stream_slots_.size()) {
     return NetworkError("the broker pushed partition index " + std::to_string(push.index()) + " of " +
                         std::to_string(stream_slots_.size()));
@@ -303,7 +305,8 @@ void Receiver::HandleEnd(std::size_t slot, const native::Error& error, std::int6
   if (error.code() == static_cast<int>(ErrorCode::kOffsetOutOfRange)) {
     slots_[slot].start_offset = start_offset;
     slots_[slot].high_watermark = high_watermark;
-    ended.message += "; valid offsets are " + std::to_string(start_offset) + " to " + std::to_string(high_watermark);
+    ended.message +=
+        "; valid offsets are " + std::to_string(start_offset) + " to " + std::to_string(high_watermark);
     ended.retriable = false;
   }
   Enqueue({slot, {}, high_watermark, std::move(ended)});

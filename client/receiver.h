@@ -32,9 +32,9 @@ struct ReceiverOptions {
   std::chrono::milliseconds unreachable_after{0};
 };
 
-// The thread that receives pushes into a queue bounded by the stream's credit, returns credit, reconnects, and
-// opens the stream again where the decoder had come. Owned by the consumer, whose caller takes events out. Never
-// decodes, and waits only in poll(2), each time with a deadline.
+// The thread that receives pushes into a queue bounded by the stream's credit, returns credit, reconnects,
+// and opens the stream again where the decoder had come. Owned by the consumer, whose caller takes events
+// out. Never decodes, and waits only in poll(2), each time with a deadline.
 class Receiver {
  public:
   // What is known of a partition.
@@ -98,10 +98,10 @@ class Receiver {
 
   const ReceiverOptions options_;
   const std::size_t credit_step_;  // bytes: so much released is worth a request
-  Wakeup wakeup_;     // of the receiver's thread
-  Wakeup cancel_;     // likewise, once and for all
-  Wakeup news_;       // of the caller
-  Wakeup interrupt_;  // likewise
+  Wakeup wakeup_;                  // of the receiver's thread
+  Wakeup cancel_;                  // likewise, once and for all
+  Wakeup news_;                    // of the caller
+  Wakeup interrupt_;               // likewise
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> stopping_{false};
 
@@ -120,7 +120,7 @@ class Receiver {
   std::vector<Slot> slots_ HEADRACE_GUARDED_BY(mutex_);
   std::deque<StreamEvent> events_ HEADRACE_GUARDED_BY(mutex_);
   bool caller_waits_ HEADRACE_GUARDED_BY(mutex_) = false;
-  bool renew_ HEADRACE_GUARDED_BY(mutex_) = true;  // the stream must be opened (again)
+  bool renew_ HEADRACE_GUARDED_BY(mutex_) = true;         // the stream must be opened (again)
   std::size_t held_ HEADRACE_GUARDED_BY(mutex_) = 0;      // bytes of pushes not released
   std::size_t released_ HEADRACE_GUARDED_BY(mutex_) = 0;  // bytes of credit not returned yet
   std::optional<Error> trouble_ HEADRACE_GUARDED_BY(mutex_);

@@ -13,7 +13,9 @@ namespace {
 constexpr std::size_t kRequestSizeMax = 4U << 20;
 constexpr std::size_t kAnswerBytesKept = 1U << 20;
 
-Error Closed() { return {error_number::kClosed, "the producer was closed before the message was answered", false}; }
+Error Closed() {
+  return {error_number::kClosed, "the producer was closed before the message was answered", false};
+}
 
 // A topic does not come back under its id, so waiting for it is in vain.
 bool IsTopicGone(int code) {
@@ -22,18 +24,20 @@ bool IsTopicGone(int code) {
 }
 
 std::chrono::milliseconds ExpiryInterval(const ProducerOptions& options) {
-  return std::clamp(options.delivery_timeout / 20, std::chrono::milliseconds(5), std::chrono::milliseconds(1'000));
+  return std::clamp(options.delivery_timeout / 20, std::chrono::milliseconds(5),
+                    std::chrono::milliseconds(1'000));
 }
 
 }  // namespace
 
-Result<ProducerIdentity> InitProducer(Connection& connection, const ProducerIdentity& former, TimePoint deadline,
-                                      const Wakeup* cancel) {
+Result<ProducerIdentity> InitProducer(Connection& connection, const ProducerIdentity& former,
+                                      TimePoint deadline, const Wakeup* cancel) {
   native::InitProducerRequest request;
   request.set_producer_id(former.id);
   request.set_producer_epoch(former.epoch);
   native::InitProducerResponse response;
-  Result<void> called = Call(connection, native::FrameType::kInitProducer, request, response, deadline, cancel);
+  Result<void> called =
+      Call(connection, native::FrameType::kInitProducer, request, response, deadline, cancel);
   if (!called) return called.error();
   return ProducerIdentity{response.producer_id(), static_cast<std::int16_t>(response.producer_epoch())};
 }
@@ -82,10 +86,12 @@ void Sender::Step() {
   // With requests out of the way, less is worth sending than when FillWindow looked.
   if (SettleWritten()) return;
   if (!requests_.empty() && requests_.begin()->second.deadline <= now) {
-    return LoseConnection(NetworkError("broker " + options_.client.broker + " left a request without answer for " +
+    return LoseConnection(NetworkError("broker " + options_.client.broker +
+                                       " left a request without answer for " +
                                        std::to_string(options_.client.request_timeout.count()) + " ms"));
   }
-  // Woken by an answer, room to write, a message to send (the wakeup, whose result is an error here) or the time.
+  // Woken by an answer, room to write, a message to send (the wakeup, whose result is an error here) or the
+  // time.
   static_cast<void>(connection_->Wait(NextTime(linger_until), &wakeup_));
 }
 
@@ -230,8 +236,8 @@ std::vector<ProduceBatch*> Sender::NewBatches(TimePoint now, TimePoint& linger_u
   using Eagerness = Accumulator::Eagerness;
   std::vector<std::unique_ptr<ProduceBatch>> taken;
   std::vector<ProduceBatch*> batches;
-  linger_until = accumulator_.Take(now, requests_.empty() ? Eagerness::kAnything : Eagerness::kEnough, may_take_,
-                                   kRequestSizeMax, taken);
+  linger_until = accumulator_.Take(now, requests_.empty() ? Eagerness::kAnything : Eagerness::kEnough,
+                                   may_take_, kRequestSizeMax, taken);
   for (auto& owned : taken) {
     ProduceBatch& batch = *owned;
     const std::uint32_t p = batch.partition;
@@ -304,7 +310,8 @@ void Sender::HandleAnswer(ProduceBatch& batch, const native::Error& error, std::
   const std::uint32_t p = batch.partition;
   const bool retriable = error.retriable() && !IsTopicGone(error.code());
   const AnswerEffect effect = queues_[p].Answer(batch, error.code(), retriable, now, retry_backoff_);
-  if (effect == AnswerEffect::kRetry) last_trouble_ = ToError(error, PartitionName(options_.topic.name, p)).message;
+  if (effect == AnswerEffect::kRetry)
+    last_trouble_ = ToError(error, PartitionName(options_.topic.name, p)).message;
   if (effect != AnswerEffect::kRetry || batch.abandoned) {
     const std::unique_ptr<ProduceBatch> settled = queues_[p].Remove(batch);
     if (settled->abandoned) {

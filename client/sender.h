@@ -22,8 +22,8 @@ struct SenderOptions {
 };
 
 // Asks the broker for a producer's identity: a new one, or the next epoch of `former`.
-Result<ProducerIdentity> InitProducer(Connection& connection, const ProducerIdentity& former, TimePoint deadline,
-                                      const Wakeup* cancel);
+Result<ProducerIdentity> InitProducer(Connection& connection, const ProducerIdentity& former,
+                                      TimePoint deadline, const Wakeup* cancel);
 
 // The thread that takes batches from the accumulator, sends them, repeats them until they are settled, and
 // reconnects. Owned by the producer; everything below Run belongs to the thread alone. Calls the messages'
@@ -80,9 +80,9 @@ class Sender {
   std::unique_ptr<Connection> connection_;
   ProducerIdentity identity_;
   std::vector<PartitionQueue> queues_;
-  std::vector<bool> may_take_;       // per partition: whether a new batch may follow
-  std::set<std::uint32_t> repeating_;  // partitions with batches to be sent again
-  std::set<std::uint32_t> renewing_;   // partitions that need a new epoch
+  std::vector<bool> may_take_;                 // per partition: whether a new batch may follow
+  std::set<std::uint32_t> repeating_;          // partitions with batches to be sent again
+  std::set<std::uint32_t> renewing_;           // partitions that need a new epoch
   std::map<std::uint32_t, Request> requests_;  // by correlation id
   Backoff retry_backoff_;
   Backoff connect_backoff_;

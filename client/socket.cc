@@ -23,7 +23,9 @@ namespace {
 
 constexpr std::string_view kDefaultPort = "9092";
 
-Error Cancelled() { return {error_number::kClosed, "the client is closing", false}; }
+Error Cancelled() {
+  return {error_number::kClosed, "the client is closing", false};
+}
 
 struct AddressListDeleter {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
@@ -91,7 +93,8 @@ Result<FileDescriptor> ConnectTo(const addrinfo& address, const std::string& bro
   if (errno != EINPROGRESS) return SystemError("cannot connect to broker " + broker, errno);
   const Result<bool> ready = WaitFor(fd.get(), POLLOUT, deadline, cancel);
   if (!ready) return ready.error();
-  if (!*ready) return NetworkError("cannot connect to broker " + broker + ": no answer within the connect timeout");
+  if (!*ready)
+    return NetworkError("cannot connect to broker " + broker + ": no answer within the connect timeout");
   int error = 0;
   socklen_t size = sizeof error;
   ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
@@ -111,7 +114,9 @@ FileDescriptor::~FileDescriptor() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Wakeup::Wakeup() : fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) { HEADRACE_CHECK(fd_.valid()); }
+Wakeup::Wakeup() : fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  HEADRACE_CHECK(fd_.valid());
+}
 
 void Wakeup::Signal() const noexcept {
   const int saved = errno;  // may run in a signal handler
@@ -136,7 +141,8 @@ Result<HostPort> ParseHostPort(std::string_view text) {
   const std::size_t bracket = text.find(']');
   if (text.starts_with('[') && bracket != std::string_view::npos) {
     result.host = text.substr(1, bracket - 1);
-    if (bracket + 1 < text.size()) result.port = text.substr(bracket + 1, 1) == ":" ? text.substr(bracket + 2) : "";
+    if (bracket + 1 < text.size())
+      result.port = text.substr(bracket + 1, 1) == ":" ? text.substr(bracket + 2) : "";
   } else if (colon != std::string_view::npos && text.find(':') == colon) {  // two colons: a v6 address
     result.host = text.substr(0, colon);
     result.port = text.substr(colon + 1);
@@ -168,7 +174,8 @@ Result<FileDescriptor> ConnectTcp(const std::string& broker, TimePoint deadline,
 
 Result<bool> WaitFor(int fd, short events, TimePoint deadline, const Wakeup* cancel) {
   while (true) {
-    std::array<pollfd, 2> entries{pollfd{fd, events, 0}, pollfd{cancel == nullptr ? -1 : cancel->fd(), POLLIN, 0}};
+    std::array<pollfd, 2> entries{pollfd{fd, events, 0},
+                                  pollfd{cancel == nullptr ? -1 : cancel->fd(), POLLIN, 0}};
     const int ready = ::poll(entries.data(), entries.size(), PollTimeoutMs(deadline));
     if (ready < 0 && errno != EINTR) return SystemError("poll", errno);
     if (ready <= 0 && SteadyClock::now() >= deadline) return false;

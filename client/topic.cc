@@ -29,7 +29,8 @@ Result<TopicFacts> LookUpTopic(Connection& connection, const std::string& topic,
   request.add_topics(topic);
   request.set_with_internal(true);
   native::DescribeTopicsResponse response;
-  Result<void> called = Call(connection, native::FrameType::kDescribeTopics, request, response, deadline, cancel);
+  Result<void> called =
+      Call(connection, native::FrameType::kDescribeTopics, request, response, deadline, cancel);
   if (!called) return called.error();
   if (response.topics_size() != 1) {
     return NetworkError("broker " + connection.broker() + " described " +

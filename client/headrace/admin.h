@@ -27,7 +27,7 @@ struct PartitionInfo {
   std::uint64_t size = 0;           // bytes of its segments
   std::uint32_t segments = 0;
   std::int32_t leader_epoch = 0;
-  std::optional<Error> error;       // set if the partition is fenced
+  std::optional<Error> error;  // set if the partition is fenced
 };
 
 struct TopicInfo {

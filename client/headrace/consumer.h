@@ -82,10 +82,11 @@ struct PartitionPosition {
   std::int64_t end_at_connect = -1;  // the high watermark when Connect asked
 };
 
-// A consumer of one topic. The broker pushes as long as the window has room; a thread of the consumer receives
-// and reconnects, and the caller's thread decodes, in place. Nothing is skipped or reset silently: an offset
-// out of range, a damaged batch and a topic that was deleted or created again are errors, and stay so until
-// Seek or Skip. Thread rule: one thread at a time, except Interrupt (any thread, also a signal handler).
+// A consumer of one topic. The broker pushes as long as the window has room; a thread of the consumer
+// receives and reconnects, and the caller's thread decodes, in place. Nothing is skipped or reset silently:
+// an offset out of range, a damaged batch and a topic that was deleted or created again are errors, and stay
+// so until Seek or Skip. Thread rule: one thread at a time, except Interrupt (any thread, also a signal
+// handler).
 class Consumer {
  public:
   // Waits for the broker, the topic and the positions, at most connect_timeout + request_timeout.
@@ -137,8 +138,8 @@ class Consumer {
 
   // Goes on at `offset`, and clears an error of that partition.
   Result<void> Seek(std::uint32_t partition, std::int64_t offset);
-  // Goes past the damaged batch that holds `offset` (where Poll stopped): to the next batch if its size can be
-  // believed, else it fails and Seek must choose.
+  // Goes past the damaged batch that holds `offset` (where Poll stopped): to the next batch if its size can
+  // be believed, else it fails and Seek must choose.
   Result<void> Skip(std::uint32_t partition, std::int64_t offset);
 
   // Keeps positions() under options.name on the broker; returns when they are on its disk.

@@ -41,8 +41,8 @@ struct Message {
   std::optional<std::string_view> key;    // nullopt: no key, the partition is chosen batch by batch
   std::optional<std::string_view> value;  // nullopt: null, which deletes the key in a compacted topic
   std::span<const Header> headers;
-  std::optional<std::int64_t> timestamp_ms;   // since the Unix epoch; nullopt: now
-  std::optional<std::uint32_t> partition;     // nullopt: murmur2 of the key, as Kafka's clients do
+  std::optional<std::int64_t> timestamp_ms;  // since the Unix epoch; nullopt: now
+  std::optional<std::uint32_t> partition;    // nullopt: murmur2 of the key, as Kafka's clients do
 };
 
 // Where a message is.
@@ -57,12 +57,12 @@ struct ProducerStats {
   std::uint64_t messages_sent = 0;       // accepted by Send
   std::uint64_t messages_delivered = 0;  // answered with success
   std::uint64_t messages_failed = 0;
-  std::uint64_t batches = 0;             // answered with success
-  std::uint64_t batch_bytes = 0;         // of these, as they went over the wire
-  std::uint64_t requests = 0;            // sent, with repeats
-  std::uint64_t retries = 0;             // batches sent again
+  std::uint64_t batches = 0;      // answered with success
+  std::uint64_t batch_bytes = 0;  // of these, as they went over the wire
+  std::uint64_t requests = 0;     // sent, with repeats
+  std::uint64_t retries = 0;      // batches sent again
   std::uint64_t reconnects = 0;
-  std::size_t buffered_bytes = 0;        // now
+  std::size_t buffered_bytes = 0;  // now
 };
 
 // A producer of one topic, idempotent: within its life a message is in the log at most once, and the messages
@@ -80,7 +80,8 @@ class Producer {
   ~Producer();
 
   // Queues one message whose failure shows in Flush and Close. An error here means it was not queued:
-  // kMessageTooLarge, kBufferFull, kClosed, kInvalidRequest (no such partition), or what stopped the producer.
+  // kMessageTooLarge, kBufferFull, kClosed, kInvalidRequest (no such partition), or what stopped the
+  // producer.
   Result<void> Send(std::string_view key, std::string_view value);
   Result<void> Send(const Message& message);
   // The same; the callback is called exactly once if this returns success, and never otherwise.
@@ -89,7 +90,8 @@ class Producer {
   std::future<Result<Receipt>> SendForResult(const Message& message);
 
   // Waits until all messages sent before are answered, at most `wait`. The error of the first message without
-  // a callback that failed since the last Flush, with how many did; or kTimedOut with how many are unanswered.
+  // a callback that failed since the last Flush, with how many did; or kTimedOut with how many are
+  // unanswered.
   Result<void> Flush(std::chrono::milliseconds wait = std::chrono::seconds(30));
   // Flush, then fails what is left with kClosed and ends the thread. Returns within `wait` and a moment.
   Result<void> Close(std::chrono::milliseconds wait = std::chrono::seconds(30));

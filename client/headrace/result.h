@@ -23,8 +23,8 @@ inline constexpr int kTopicAlreadyExists = 36;
 inline constexpr int kInvalidRequest = 42;
 inline constexpr int kUnknownTopicId = 100;
 // Of the client itself, outside the broker's range.
-inline constexpr int kClosed = 2000;      // the object was closed
-inline constexpr int kBufferFull = 2001;  // the producer's buffer has no room (for so long as was asked)
+inline constexpr int kClosed = 2000;       // the object was closed
+inline constexpr int kBufferFull = 2001;   // the producer's buffer has no room (for so long as was asked)
 inline constexpr int kInterrupted = 2002;  // Consumer::Interrupt was called
 }  // namespace error_number
 

@@ -221,7 +221,9 @@ TEST_CASE("Consumer: goes on where it was after the broker restarted, without a 
   CHECK(broker.connections_accepted() > 5);
 }
 
-TEST_CASE("Consumer: a broker out of reach is a retriable error after a while, and reading goes on when it is back") {
+TEST_CASE(
+    "Consumer: a broker out of reach is a retriable error after a while, and reading goes on when it is "
+    "back") {
   FakeBroker broker;
   broker.Append(0, {"a"});
   ConsumerOptions options;
@@ -243,7 +245,8 @@ TEST_CASE("Consumer: a broker out of reach is a retriable error after a while, a
   CHECK((*next)->value == "b");
 }
 
-TEST_CASE("Consumer: a damaged batch is an error with its place, after what came before it; Skip goes past it") {
+TEST_CASE(
+    "Consumer: a damaged batch is an error with its place, after what came before it; Skip goes past it") {
   FakeBroker broker;
   broker.Append(0, {"a", "b"});
   broker.Append(0, {"damaged", "too"});
@@ -333,7 +336,8 @@ TEST_CASE("Consumer: a named consumer goes on where it committed") {
   Consumer first = Connect(broker, options);
   CHECK(Read(first, 2) == Values{"a", "b"});
   REQUIRE(first.Commit());
-  CHECK(broker.committed() == std::map<std::pair<std::string, std::uint32_t>, std::int64_t>{{{"billing", 0}, 2}});
+  CHECK(broker.committed() ==
+        std::map<std::pair<std::string, std::uint32_t>, std::int64_t>{{{"billing", 0}, 2}});
   first.Close();
   CHECK(first.Commit().error().code == error_number::kClosed);
   options.partitions.clear();

@@ -124,7 +124,8 @@ TEST_CASE("Producer: failures nobody asked about show in Flush, with the number 
   const Result<void> flushed = producer.Flush(kLong);
   REQUIRE_FALSE(flushed);
   CHECK(flushed.error().code == 87);
-  CHECK_THAT(flushed.error().message, Catch::Contains("1 messages") && Catch::Contains("orders, partition 0"));
+  CHECK_THAT(flushed.error().message,
+             Catch::Contains("1 messages") && Catch::Contains("orders, partition 0"));
   REQUIRE(producer.Send("key", "value"));
   CHECK(producer.Flush(kLong));
 }
@@ -156,7 +157,9 @@ TEST_CASE("Producer: a request without answer is sent again over another connect
   options.request_timeout = milliseconds(100);
   Result<Producer> producer = Producer::Connect(options, "orders");
   REQUIRE(producer);
-  REQUIRE(producer->SendForResult({.key = "k", .value = "v", .headers = {}, .timestamp_ms = {}, .partition = {}}).get());
+  REQUIRE(
+      producer->SendForResult({.key = "k", .value = "v", .headers = {}, .timestamp_ms = {}, .partition = {}})
+          .get());
   CHECK(broker.Values(0).size() == 1);
   CHECK(broker.connections_accepted() == 2);
 }

@@ -135,7 +135,8 @@ TEST_CASE("Producer: a partition that is not there is refused, and so is a topic
 TEST_CASE("Producer: a full buffer refuses or blocks as told, and takes messages again later") {
   FakeBroker broker;
   std::atomic<bool> silent = true;
-  broker.SetFaults([&](std::uint32_t, std::int32_t) { return silent.load() ? Fault::kRefuseRetriable : Fault::kNone; });
+  broker.SetFaults(
+      [&](std::uint32_t, std::int32_t) { return silent.load() ? Fault::kRefuseRetriable : Fault::kNone; });
   ProducerOptions options;
   options.buffer_size_max = 10'000;
   options.buffer_wait = GENERATE(milliseconds(0), milliseconds(50));
@@ -213,7 +214,8 @@ TEST_CASE("Producer: without acknowledgements messages arrive, and offsets are n
   // What the system took is on its way; a second connection's answer comes after the broker has read it only
   // by chance, so wait for the log itself.
   const auto deadline = std::chrono::steady_clock::now() + kLong;
-  while (broker.Values(0).size() < 1'001 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  while (broker.Values(0).size() < 1'001 && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
   CHECK(broker.Values(0) == Numbers(1'001));
 }
 

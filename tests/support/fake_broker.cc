@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::size_t kDecompressedMax = 64U << 20;
 
-TimePoint FarAway() { return DeadlineAfter(std::chrono::hours(1)); }
+TimePoint FarAway() {
+  return DeadlineAfter(std::chrono::hours(1));
+}
 
 template <typename Message>
 Message Parse(const native::Frame& frame) {
@@ -58,9 +60,13 @@ bool SendAll(int fd, std::string& output) {
 
 }  // namespace
 
-FakeBroker::FakeBroker(std::uint32_t partitions) : partitions_(partitions) { Start(); }
+FakeBroker::FakeBroker(std::uint32_t partitions) : partitions_(partitions) {
+  Start();
+}
 
-FakeBroker::~FakeBroker() { Stop(); }
+FakeBroker::~FakeBroker() {
+  Stop();
+}
 
 void FakeBroker::Start() {
   listener_ = FileDescriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -86,7 +92,9 @@ void FakeBroker::Stop() {
   CloseSessions();
 }
 
-void FakeBroker::DropConnections() { CloseSessions(); }
+void FakeBroker::DropConnections() {
+  CloseSessions();
+}
 
 void FakeBroker::CloseSessions() {
   std::list<Session> closing;
@@ -308,7 +316,8 @@ void FakeBroker::Store(Partition& partition, MutableByteSpan bytes) {
 
 bool FakeBroker::HandleStreams(Session& session, const native::Frame& frame) {
   const auto find = [&](std::uint32_t id) {
-    return std::find_if(session.streams.begin(), session.streams.end(), [id](const Stream& s) { return s.id == id; });
+    return std::find_if(session.streams.begin(), session.streams.end(),
+                        [id](const Stream& s) { return s.id == id; });
   };
   if (frame.type == native::FrameType::kCredit) {
     const auto request = Parse<native::CreditRequest>(frame);
@@ -357,8 +366,8 @@ void FakeBroker::Pump(Session& session) {
         push.set_index(static_cast<std::uint32_t>(i));
         push.set_start_offset(partition.start);
         push.set_high_watermark(partition.end);
-        native::AppendFrame(session.output, native::FrameType::kPush, native::kFrameFlagResponse, stream.id, push,
-                            batch.bytes.size());
+        native::AppendFrame(session.output, native::FrameType::kPush, native::kFrameFlagResponse, stream.id,
+                            push, batch.bytes.size());
         session.output += AsText(batch.bytes);
         stream.credit -= static_cast<std::int64_t>(batch.bytes.size());
         pushed_ += batch.bytes.size();
@@ -378,7 +387,8 @@ void FakeBroker::RecreateTopic() {
   topic_id_ = "fedcba9876543210";
 }
 
-void FakeBroker::Append(std::uint32_t partition, const std::vector<std::string>& values, Compression compression) {
+void FakeBroker::Append(std::uint32_t partition, const std::vector<std::string>& values,
+                        Compression compression) {
   RecordBatchBuilder builder(compression);
   for (const std::string& value : values) {
     RecordView record;
@@ -422,7 +432,8 @@ std::vector<std::string> FakeBroker::Values(std::uint32_t partition) const {
 std::vector<std::size_t> FakeBroker::BatchSizes(std::uint32_t partition) const {
   core::MutexLock lock(mutex_);
   std::vector<std::size_t> counts;
-  for (const Stored& batch : partitions_.at(partition).batches) counts.push_back(static_cast<std::size_t>(batch.count));
+  for (const Stored& batch : partitions_.at(partition).batches)
+    counts.push_back(static_cast<std::size_t>(batch.count));
   return counts;
 }
 

@@ -1,5 +1,5 @@
-// A broker inside the test: speaks the native protocol's frames on a loopback port, keeps its log in memory, and
-// misbehaves on request.
+// A broker inside the test: speaks the native protocol's frames on a loopback port, keeps its log in memory,
+// and misbehaves on request.
 #pragma once
 
 #include <atomic>
@@ -28,7 +28,8 @@ enum class Fault : std::uint8_t {
   kRefuseRetriable,   // kDiskFull
   kRefuseForGood,     // kInvalidRecord
   kTimeOutAppended,   // appended, but answered with kRequestTimedOut
-  kForgetProducer,    // as after losing unsynced data: the producer's state is gone, the batch is refused by that
+  kForgetProducer,    // as after losing unsynced data: the producer's state is gone, the batch is refused by
+                      // that
   kNoAnswer           // appended, never answered
 };
 
@@ -105,8 +106,8 @@ class FakeBroker {
   bool HandleOffsets(Session& session, const native::Frame& frame);
   bool HandleStreams(Session& session, const native::Frame& frame);
   // Fills the answer; false if the connection is to be dropped.
-  bool AppendProduced(std::uint32_t partition, MutableByteSpan bytes, native::ProduceResponse::Partition& answer,
-                      bool& silent) HEADRACE_REQUIRES(mutex_);
+  bool AppendProduced(std::uint32_t partition, MutableByteSpan bytes,
+                      native::ProduceResponse::Partition& answer, bool& silent) HEADRACE_REQUIRES(mutex_);
   std::optional<int> CheckSequence(Partition& partition, const RecordBatchView& batch,
                                    native::ProduceResponse::Partition& answer) HEADRACE_REQUIRES(mutex_);
   void Store(Partition& partition, MutableByteSpan bytes) HEADRACE_REQUIRES(mutex_);
