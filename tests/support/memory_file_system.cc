@@ -212,6 +212,13 @@ absl::StatusOr<std::unique_ptr<storage::FileLock>> MemoryFileSystem::Lock(const 
   return std::make_unique<MemoryLock>(mutex_, locks_, path);
 }
 
+std::optional<std::shared_ptr<MemoryFileSystem::Inode>> MemoryFileSystem::Lookup(const Names& names,
+                                                                                 const std::string& path) {
+  const auto found = names.find(path);
+  if (found == names.end()) return std::nullopt;
+  return found->second;
+}
+
 void MemoryFileSystem::CrashProcess() {
   const std::lock_guard lock(mutex_);
   ++generation_;
@@ -228,11 +235,10 @@ void MemoryFileSystem::CrashPower(std::uint64_t seed) {
   Names kept;
   for (const auto& [path, ignored] : all) {
     if (path != "/" && !kept.contains(ParentOf(path))) continue;  // its directory is gone, and it with that
-    const auto now = names_.find(path);
-    const auto synced = synced_names_.find(path);
-    const bool same = now != names_.end() && synced != synced_names_.end() && now->second == synced->second;
-    const auto& choice = same || (random() & 1) != 0 ? now : synced;
-    if (choice != names_.end() && choice != synced_names_.end()) kept[path] = choice->second;
+    const std::optional<std::shared_ptr<Inode>> now = Lookup(names_, path);
+    const std::optional<std::shared_ptr<Inode>> synced = Lookup(synced_names_, path);
+    const auto& choice = now == synced || (random() & 1) != 0 ? now : synced;
+    if (choice) kept[path] = *choice;
   }
   names_ = kept;
   synced_names_ = kept;

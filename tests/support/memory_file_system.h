@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -56,6 +57,7 @@ class MemoryFileSystem final : public storage::FileSystem {
   // A null inode is a directory.
   using Names = std::map<std::string, std::shared_ptr<Inode>>;
 
+  static std::optional<std::shared_ptr<Inode>> Lookup(const Names& names, const std::string& path);
   static std::string ParentOf(const std::string& path);
   absl::Status CheckParent(const std::string& path) const;
   void LosePages(Inode& inode, std::mt19937_64& random);
