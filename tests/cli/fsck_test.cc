@@ -119,6 +119,19 @@ TEST_CASE("Fsck: a torn tail is reported, and with repair is moved to quarantine
   CHECK(again->findings == 0);
 }
 
+TEST_CASE("Fsck: bytes behind a sealed segment are cut only if the next one shows that nothing is missing") {
+  const Offset next = GENERATE(1, 2);
+  CAPTURE(next);
+  Directory directory;
+  const auto whole = Batch(0, {"a"});
+  directory.Write(directory.SegmentPath(0), Join({whole, std::vector<std::byte>(100)}));
+  directory.Write(directory.SegmentPath(next), Batch(next, {"b"}));
+  REQUIRE(directory.Check(true).ok());
+  REQUIRE(directory.findings.size() == 1);
+  CHECK(directory.findings[0].repair.empty() == (next != 1));
+  CHECK(std::filesystem::file_size(directory.SegmentPath(0)) == whole.size() + (next == 1 ? 0 : 100));
+}
+
 TEST_CASE("Fsck: repairing twice never overwrites what is in quarantine") {
   Directory directory;
   const auto whole = Batch(0, {"a"});

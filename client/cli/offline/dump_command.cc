@@ -42,6 +42,8 @@ class Dump {
       if (!stretch->has_value()) break;
       Print(**stretch);
     }
+    if (Interrupted()) return context_.Fail("interrupted");
+    if (context_.output.done()) return kDone;  // the reader has seen enough
     PrintSummary(*size);
     return damaged_ == 0 ? kDone : kFailed;
   }

@@ -145,12 +145,12 @@ absl::Status Fsck::CheckPartition(const std::string& directory, const std::strin
               ""});
     }
     state.next = segment.base_offset;
-    RETURN_IF_ERROR(CheckSegment(segment, &segment == &segments.back(), state));
+    RETURN_IF_ERROR(CheckSegment(segment, &segment == &segments.back() ? nullptr : &segment + 1, state));
   }
   return absl::OkStatus();
 }
 
-absl::Status Fsck::CheckSegment(const Segment& segment, bool is_last, LogState& state) {
+absl::Status Fsck::CheckSegment(const Segment& segment, const Segment* following, LogState& state) {
   ++report_.segments;
   ASSIGN_OR_RETURN(const auto file, files_.Open(segment.path, storage::OpenMode::kRead));
   ASSIGN_OR_RETURN(const std::uint64_t size, file->Size());
@@ -163,9 +163,10 @@ absl::Status Fsck::CheckSegment(const Segment& segment, bool is_last, LogState& 
     if (!stretch) break;
     if (stretch->kind == Stretch::Kind::kBatch) index.Note(stretch->position, *stretch->batch);
     if (stretch->kind == Stretch::Kind::kTorn) {
-      RETURN_IF_ERROR(CheckTear(segment, *stretch, is_last, state));
-      // How far the next segment must continue is not known behind a tear.
-      if (!is_last) state.next.reset();
+      // If the next segment continues what was read so far, no offset is lost behind the tear.
+      const bool complete = following == nullptr || state.next == following->base_offset;
+      RETURN_IF_ERROR(CheckTear(segment, *stretch, complete, state));
+      if (!complete) state.next.reset();
     } else {
       CheckContinues(segment, *stretch, state);
     }
@@ -211,11 +212,11 @@ void Fsck::CheckContinues(const Segment& segment, const Stretch& stretch, LogSta
   state.next = batch.last_offset() + 1;
 }
 
-absl::Status Fsck::CheckTear(const Segment& segment, const Stretch& tear, bool is_last,
+absl::Status Fsck::CheckTear(const Segment& segment, const Stretch& tear, bool may_cut,
                              const LogState& state) {
   Finding finding{segment.path, tear.position,
                   std::to_string(tear.size) + " bytes at the end are no batch: " + tear.problem, ""};
-  if (repair_ && is_last) {
+  if (repair_ && may_cut) {
     ASSIGN_OR_RETURN(const std::string copy, CutTail(segment, tear, state));
     finding.repair = "moved to " + copy;
   }

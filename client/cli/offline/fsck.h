@@ -32,10 +32,11 @@ struct FsckReport {
 };
 
 // Reads every log: that each segment's batches are sound and continue each other, that segments do, and
-// that names are ours. With `repair`, an unfinished tail is copied to quarantine/ and then cut off, and files
-// that are damaged and disposable (indexes) are moved there; nothing is ever deleted, and a sound batch is
-// never touched. A batch damaged between sound ones stays where it is: the broker tells its readers and
-// serves what is around it. Owner: one thread. Takes the directory's lock for its life.
+// that names are ours. With `repair`, bytes behind the last batch of a segment are copied to quarantine/ and
+// then cut off (unless the next segment shows that offsets are missing there), and files that are damaged and
+// disposable (indexes) are moved there; nothing is ever deleted, and a sound batch is never touched. A batch
+// damaged between sound ones stays where it is: the broker tells its readers and serves what is around it.
+// Owner: one thread. Takes the directory's lock for its life.
 class Fsck {
  public:
   Fsck(storage::FileSystem& files, std::string directory, bool repair,
@@ -64,8 +65,8 @@ class Fsck {
   absl::Status CheckTopic(const std::string& name);
   absl::Status CheckPartition(const std::string& directory, const std::string& quarantine_name);
   absl::StatusOr<std::vector<Segment>> FindSegments(const std::string& directory);
-  absl::Status CheckSegment(const Segment& segment, bool is_last, LogState& state);
-  absl::Status CheckTear(const Segment& segment, const Stretch& tear, bool is_last, const LogState& state);
+  absl::Status CheckSegment(const Segment& segment, const Segment* following, LogState& state);
+  absl::Status CheckTear(const Segment& segment, const Stretch& tear, bool may_cut, const LogState& state);
   void CheckContinues(const Segment& segment, const Stretch& stretch, LogState& state);
   absl::Status ReportIndex(const std::string& path, const std::string& problem, const LogState& state);
   absl::StatusOr<std::string> CutTail(const Segment& segment, const Stretch& tear, const LogState& state);

@@ -51,7 +51,9 @@ void Print(Context& context, const FsckReport& report) {
                      std::to_string(report.segments) + " segments, " + std::to_string(report.batches) +
                      " batches with " + std::to_string(report.records) + " records, " +
                      HumanBytes(static_cast<double>(report.bytes)) + ": ";
-  line += report.findings == 0 ? "nothing is wrong" : std::to_string(report.findings) + " findings";
+  line += report.findings == 0
+              ? "nothing is wrong"
+              : std::to_string(report.findings) + (report.findings == 1 ? " finding" : " findings");
   if (report.repaired > 0) line += ", " + std::to_string(report.repaired) + " repaired";
   context.output.Write(line + "\n");
 }
