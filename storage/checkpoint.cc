@@ -10,7 +10,7 @@ namespace headrace::storage {
 namespace {
 
 constexpr std::string_view kMagic = "HRCP";
-constexpr std::size_t kBootIdAt = 66;
+constexpr std::size_t kBootIdAt = 70;
 constexpr std::size_t kBootIdSizeMax = 64;
 constexpr std::size_t kSlotSize = kBootIdAt + kBootIdSizeMax;
 constexpr std::uint64_t kSlotDistance = 4096;  // a page of its own each: what tears one leaves the other
@@ -29,8 +29,9 @@ std::optional<Checkpoint> ParseSlot(const Slot& slot) {
   checkpoint.times.first_append = LoadBigEndian<TimestampMs>(at + 40);
   checkpoint.times.last_append = LoadBigEndian<TimestampMs>(at + 48);
   checkpoint.times.max_timestamp = LoadBigEndian<TimestampMs>(at + 56);
-  checkpoint.has_producers = at[64] != std::byte{0};
-  const auto boot_id_size = std::to_integer<std::size_t>(at[65]);
+  checkpoint.epoch = LoadBigEndian<LeaderEpoch>(at + 64);
+  checkpoint.has_producers = at[68] != std::byte{0};
+  const auto boot_id_size = std::to_integer<std::size_t>(at[69]);
   if (boot_id_size > kBootIdSizeMax) return std::nullopt;
   checkpoint.boot_id = AsText(ByteSpan(slot).subspan(kBootIdAt, boot_id_size));
   return checkpoint;
@@ -49,9 +50,10 @@ absl::Status WriteCheckpoint(FileCache& cache, const std::string& path, const Ch
   StoreBigEndian(at + 40, checkpoint.times.first_append);
   StoreBigEndian(at + 48, checkpoint.times.last_append);
   StoreBigEndian(at + 56, checkpoint.times.max_timestamp);
-  at[64] = std::byte{checkpoint.has_producers};
+  StoreBigEndian(at + 64, checkpoint.epoch);
+  at[68] = std::byte{checkpoint.has_producers};
   const std::string_view boot_id = std::string_view(checkpoint.boot_id).substr(0, kBootIdSizeMax);
-  at[65] = static_cast<std::byte>(boot_id.size());
+  at[69] = static_cast<std::byte>(boot_id.size());
   std::memcpy(at + kBootIdAt, boot_id.data(), boot_id.size());
   StoreBigEndian(at + 4, Crc32c(ByteSpan(slot).subspan(8)));
   ASSIGN_OR_RETURN(const std::shared_ptr<File> file, cache.Get(path, OpenMode::kCreate));

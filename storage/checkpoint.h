@@ -2,12 +2,17 @@
 //
 // The file `checkpoint` has two slots, written in turns, so that a torn write leaves the other one:
 //
-//    0      4        8          16        24          32         40       48        56         64       65       66
-//   +------+--------+----------+---------+-----------+----------+--------+---------+----------+--------+--------+---------
-//   |"HRCP"| CRC-32C| sequence | segment | position  | end      | first  | last    | max      | produ- | boot id| boot id
-//   |      | of the | number   | base    | in it,    | offset   | append | append  | times-   | cers   | length | ...
-//   |      | rest   |          | offset  | bytes     |          |        |         | tamp     | 0 or 1 |        |
-//   +------+--------+----------+---------+-----------+----------+--------+---------+----------+--------+--------+---------
+//    0      4        8          16         24          32         40       48       56          64
+//   +------+--------+----------+----------+-----------+----------+--------+--------+-----------+-----
+//   |"HRCP"| CRC-32C| sequence | segment  | position  | end      | first  | last   | max       |
+//   |      | of the | number   | base     | in it,    | offset   | append | append | timestamp |
+//   |      | rest   |          | offset   | bytes     |          |        |        |           |
+//   +------+--------+----------+----------+-----------+----------+--------+--------+-----------+-----
+//     64       68           69        70                134
+//   -+--------+------------+---------+-----------------+
+//    | leader | producers: | boot id | boot id, filled |
+//    | epoch  | 0 or 1     | size    | with zeros      |
+//   -+--------+------------+---------+-----------------+
 #pragma once
 
 #include <optional>
@@ -24,6 +29,7 @@ struct Checkpoint {
   std::uint64_t position = 0;  // bytes of it that are on disk; a batch ends there
   Offset end = 0;              // offset after that batch
   SegmentTimes times;          // of that segment
+  LeaderEpoch epoch = kNoLeaderEpoch;  // the last that began below `end`
   bool has_producers = false;  // whether batches below `end` may have producer ids
   std::string boot_id;         // of the kernel that ran when it was written; at most 64 bytes
 

@@ -28,6 +28,11 @@ absl::Status WriteDisposableFile(FileSystem& files, const std::string& path, Byt
   return files.Rename(fresh, path);
 }
 
+absl::Status SyncDisposableFile(FileSystem& files, const std::string& path) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<File> file, files.Open(path, OpenMode::kWrite));
+  return file->Sync();
+}
+
 std::optional<std::vector<std::byte>> ReadDisposableFile(FileSystem& files, const std::string& path) {
   const absl::StatusOr<std::shared_ptr<File>> file = files.Open(path, OpenMode::kRead);
   if (!file.ok()) return std::nullopt;

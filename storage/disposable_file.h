@@ -19,6 +19,9 @@ namespace headrace::storage {
 //   +-------+-------------+-------------
 absl::Status WriteDisposableFile(FileSystem& files, const std::string& path, ByteSpan content);
 
+// Makes what was written survive power loss, up to the directory's sync.
+absl::Status SyncDisposableFile(FileSystem& files, const std::string& path);
+
 // nullopt if it is missing or damaged in any way.
 std::optional<std::vector<std::byte>> ReadDisposableFile(FileSystem& files, const std::string& path);
 

@@ -46,7 +46,7 @@ absl::Status Log::State::OpenClean(const LogSummary& summary) {
   high_watermark = summary.offsets.end;
   start = summary.offsets.start;
   epochs_loaded = false;
-  return summary.has_producers ? LoadProducers(summary.offsets.end) : absl::OkStatus();
+  return summary.has_producers ? LoadProducers(summary.offsets.end, 0) : absl::OkStatus();
 }
 
 Log::State::Segments Log::State::AllSegments() const {

@@ -93,27 +93,30 @@ absl::Status Undo(std::span<Run> runs) {
 absl::StatusOr<std::shared_ptr<Segment>> Log::State::CreateSegment(Offset base_offset) {
   auto segment = std::make_shared<Segment>(Home(), base_offset);
   absl::Status created = segment->Create();
-  std::vector<std::string> touched = {*directory};
   if (absl::IsNotFound(created)) {
     RETURN_IF_ERROR(CreateDirectories(*environment.files, *directory));
-    // The names of the log's directory and of its topic's may be new too; whoever made them may have crashed.
-    for (std::string parent = ParentOf(*directory); !parent.empty() && touched.size() < 3; parent = ParentOf(parent)) {
-      touched.push_back(parent);
-    }
+    NoteNewDirectory();
     created = segment->Create();
   }
-  ++directory_changes;
-  for (std::string& name : touched) {
-    if (std::find(unsynced_directories.begin(), unsynced_directories.end(), name) == unsynced_directories.end()) {
-      unsynced_directories.push_back(std::move(name));
-    }
-  }
+  NoteUnsynced(*directory);
   if (!created.ok()) {
     // The name may be there even so, and must not meet its successor.
     const absl::Status deleted = segment->Delete();
     return deleted.ok() ? created : deleted;
   }
   return segment;
+}
+
+void Log::State::NoteUnsynced(const std::string& name) {
+  ++directory_changes;
+  if (std::find(unsynced_directories.begin(), unsynced_directories.end(), name) == unsynced_directories.end()) {
+    unsynced_directories.push_back(name);
+  }
+}
+
+void Log::State::NoteNewDirectory() {
+  std::string parent = ParentOf(*directory);
+  for (int level = 0; level < 2 && !parent.empty(); ++level, parent = ParentOf(parent)) NoteUnsynced(parent);
 }
 
 absl::Status Log::Append(std::span<const ByteSpan> batches) {
@@ -160,10 +163,7 @@ absl::Status Log::Append(std::span<const ByteSpan> batches) {
 bool Log::State::MustRoll(TimestampMs now) const {
   const std::shared_ptr<Segment> active = Active();
   if (active == nullptr) return true;
-  const BatchPlace written = active->written();
-  // After damage at its end, offsets go on behind those that may have been lost.
-  if (written.offset != end.load()) return true;
-  return written.position > 0 && now - active->times().first_append > options.segment_age_max_ms;
+  return active->written().position > 0 && now - active->times().first_append > options.segment_age_max_ms;
 }
 
 void Log::State::Note(std::span<const RecordBatchView> batches, TimestampMs now, std::uint64_t bytes) {

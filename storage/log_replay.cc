@@ -44,12 +44,12 @@ absl::Status Log::State::Replay(Offset from, const Visit& visit) const {
   return absl::OkStatus();
 }
 
-absl::Status Log::State::LoadProducers(Offset snapshot_end_max) {
-  Offset from = 0;
+absl::Status Log::State::LoadProducers(Offset snapshot_end_max, Offset none_below) {
+  Offset from = none_below;
   const auto stored = ReadDisposableFile(*environment.files, PathOf("producers"));
   if (stored.has_value()) {
     absl::StatusOr<ProducerState::Snapshot> snapshot = ProducerState::Parse(*stored);
-    if (snapshot.ok() && snapshot->end <= snapshot_end_max) {
+    if (snapshot.ok() && snapshot->end <= snapshot_end_max && snapshot->end >= none_below) {
       from = snapshot->end;
       producers = std::move(snapshot->state);
     }
@@ -60,24 +60,38 @@ absl::Status Log::State::LoadProducers(Offset snapshot_end_max) {
   });
 }
 
-absl::Status Log::State::LoadEpochs() {
-  if (epochs_loaded) return absl::OkStatus();
-  const auto stored = ReadDisposableFile(*environment.files, PathOf("leader_epochs"));
-  if (stored.has_value()) {
-    absl::StatusOr<LeaderEpochCache> parsed = LeaderEpochCache::Parse(*stored);
-    if (parsed.ok() && (!parsed->entries().empty() || end.load() == start.load())) {
-      epochs = *std::move(parsed);
-      epochs.TrimBack(end.load());
-      epochs_loaded = true;
-      return absl::OkStatus();
-    }
-  }
-  epochs = LeaderEpochCache();
-  RETURN_IF_ERROR(Replay(0, [&](const RecordBatchView& batch, TimestampMs) {
+absl::Status Log::State::ReplayEpochs(Offset from) {
+  RETURN_IF_ERROR(Replay(from, [&](const RecordBatchView& batch, TimestampMs) {
     epochs_changed |= epochs.Note(batch.leader_epoch(), batch.base_offset());
   }));
   epochs_loaded = true;
   return absl::OkStatus();
+}
+
+absl::Status Log::State::LoadEpochs() {
+  if (epochs_loaded) return absl::OkStatus();
+  const auto stored = ReadDisposableFile(*environment.files, PathOf("leader_epochs"));
+  absl::StatusOr<LeaderEpochCache> parsed =
+      stored.has_value() ? LeaderEpochCache::Parse(*stored) : absl::NotFoundError("leader epochs");
+  epochs = parsed.ok() ? *std::move(parsed) : LeaderEpochCache();
+  // A log that holds batches has an epoch.
+  const bool whole = !epochs.entries().empty() || end.load() == start.load();
+  if (!whole) return ReplayEpochs(0);
+  epochs_loaded = true;
+  return absl::OkStatus();
+}
+
+absl::Status Log::State::LoadEpochsAfterCrash(std::optional<LeaderEpoch> last, Offset known_end) {
+  const auto stored = ReadDisposableFile(*environment.files, PathOf("leader_epochs"));
+  if (stored.has_value() && last.has_value()) {
+    absl::StatusOr<LeaderEpochCache> parsed = LeaderEpochCache::Parse(*stored);
+    if (parsed.ok()) parsed->TrimBack(known_end);
+    if (parsed.ok() && !parsed->entries().empty() && parsed->entries().back().epoch == *last) {
+      epochs = *std::move(parsed);
+      return ReplayEpochs(known_end);
+    }
+  }
+  return ReplayEpochs(last == kNoLeaderEpoch ? known_end : 0);
 }
 
 }  // namespace headrace::storage

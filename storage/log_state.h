@@ -72,6 +72,10 @@ struct Log::State {
 
   // log_append.cc: a new segment at `base_offset`, with the log's directory if that is missing.
   absl::StatusOr<std::shared_ptr<Segment>> CreateSegment(Offset base_offset);
+  // The names in this directory may not be on disk.
+  void NoteUnsynced(const std::string& name);
+  // The names of the log's directory, and of its topic's, may not be on disk.
+  void NoteNewDirectory();
   // Whether the next batch must go to a new segment, whatever its size.
   bool MustRoll(TimestampMs now) const HEADRACE_EXCLUDES(mutex);
   // `batches` were written.
@@ -90,11 +94,18 @@ struct Log::State {
   // Shows every valid batch that holds an offset of at least `from`.
   absl::Status Replay(Offset from, const Visit& visit) const HEADRACE_EXCLUDES(mutex);
   // From the snapshot, if it is of `snapshot_end_max` or before, and the batches behind it.
-  absl::Status LoadProducers(Offset snapshot_end_max);
+  // There are no producers' batches below `none_below`.
+  absl::Status LoadProducers(Offset snapshot_end_max, Offset none_below);
+  // Of a log that was shut down in order, on first use.
   absl::Status LoadEpochs();
+  // `last` is the epoch of the batch below `known_end`, where the checkpoint was; nullopt without one.
+  absl::Status LoadEpochsAfterCrash(std::optional<LeaderEpoch> last, Offset known_end);
+  absl::Status ReplayEpochs(Offset from);
 
   // log_trim.cc
   absl::Status RaiseStart(Offset offset) HEADRACE_EXCLUDES(mutex);
+  // Takes the segments below the start out of the log; then DeleteDoomed unlinks them, the oldest first.
+  void DoomBelowStart() HEADRACE_EXCLUDES(mutex);
   absl::Status DeleteDoomed() HEADRACE_EXCLUDES(mutex);
   absl::Status RollIfAged(TimestampMs now) HEADRACE_EXCLUDES(mutex);
 

@@ -64,6 +64,7 @@ void Log::State::WriteCheckpoint(const SyncPoint& point) {
   checkpoint.position = position;
   checkpoint.end = point.end;
   checkpoint.times = segment->times();
+  checkpoint.epoch = epochs.entries().empty() ? kNoLeaderEpoch : epochs.entries().back().epoch;
   checkpoint.has_producers = producers.size() > 0;
   checkpoint.boot_id = environment.boot_id;
   absl::Status written;
@@ -117,8 +118,12 @@ absl::StatusOr<LogSummary> Log::Close() {
     RETURN_IF_ERROR(WriteDisposableFile(*state.environment.files, state.PathOf("producers"), snapshot));
   }
   if (state.epochs_changed) {
+    // After a clean start nothing tells an old file from this one, so this one must be on disk.
     RETURN_IF_ERROR(
         WriteDisposableFile(*state.environment.files, state.PathOf("leader_epochs"), state.epochs.Serialize()));
+    RETURN_IF_ERROR(SyncDisposableFile(*state.environment.files, state.PathOf("leader_epochs")));
+    RETURN_IF_ERROR(state.environment.files->SyncDirectory(*state.directory));
+    state.epochs_changed = false;
   }
   return summary;
 }

@@ -20,14 +20,19 @@ absl::Status Log::State::RaiseStart(Offset offset) {
   {
     const core::MutexLock lock(mutex);
     start.store(offset);
-    while (segments.size() > 1 && segments[1]->base_offset() <= offset) {
-      size.fetch_sub(segments.front()->written().position, std::memory_order_relaxed);
-      doomed.push_back(std::move(segments.front()));
-      segments.erase(segments.begin());
-    }
   }
+  DoomBelowStart();
   epochs.TrimFront(offset);
   return DeleteDoomed();
+}
+
+void Log::State::DoomBelowStart() {
+  const core::MutexLock lock(mutex);
+  while (segments.size() > 1 && segments[1]->base_offset() <= start.load()) {
+    size.fetch_sub(segments.front()->written().position, std::memory_order_relaxed);
+    doomed.push_back(std::move(segments.front()));
+    segments.erase(segments.begin());
+  }
 }
 
 absl::Status Log::State::DeleteDoomed() {

@@ -29,6 +29,9 @@ struct SegmentHome {
 // The path of a segment's file; suffixes are "log", "index" and "timeindex".
 std::string SegmentPath(const std::string& directory, Offset base_offset, std::string_view suffix);
 
+// The bytes of an index file; none if it cannot be read.
+std::vector<std::byte> ReadIndexBytes(FileSystem& files, const std::string& path);
+
 // How far readers may go in a segment.
 struct PublishedEnd {
   std::uint64_t size = 0;  // bytes
@@ -112,7 +115,6 @@ class Segment {
   Prefix PrefixAtHand(BatchPlace end) const;
   absl::StatusOr<ScannedIndexes> ScanPrefix(BatchPlace end) const HEADRACE_EXCLUDES(mutex_);
   std::optional<TimeIndex::Parsed> StoredTimes(std::uint64_t log_size) const;
-  std::vector<std::byte> ReadIndexFile(std::string_view suffix) const;
   void StoreIndexFiles(const OffsetIndex& offsets, const TimeIndex& times, std::uint64_t log_size,
                        const SegmentTimes& segment_times) const;
   // Where the part in memory begins: behind all that is written, if there is none.

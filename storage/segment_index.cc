@@ -34,8 +34,8 @@ void Segment::SetIndexes(ScannedIndexes indexes) {
   memory_ = std::make_unique<Memory>(Memory{std::move(indexes.offsets), std::move(indexes.times)});
 }
 
-std::vector<std::byte> Segment::ReadIndexFile(std::string_view suffix) const {
-  const absl::StatusOr<std::shared_ptr<File>> file = home_.environment->files->Open(Path(suffix), OpenMode::kRead);
+std::vector<std::byte> ReadIndexBytes(FileSystem& files, const std::string& path) {
+  const absl::StatusOr<std::shared_ptr<File>> file = files.Open(path, OpenMode::kRead);
   if (!file.ok()) return {};
   const absl::StatusOr<std::uint64_t> size = (*file)->Size();
   if (!size.ok() || *size > kIndexFileSizeMax) return {};
@@ -105,7 +105,8 @@ Segment::Prefix Segment::PrefixAtHand(BatchPlace end) const {
   const std::string path = Path("log");
   IndexCache& cache = *home_.environment->indexes;
   if (Prefix cached = cache.Get(path); cached != nullptr && cached->log_size == end.position) return cached;
-  std::optional<OffsetIndex> index = OffsetIndex::Parse(ReadIndexFile("index"), base_offset_, end.position);
+  std::optional<OffsetIndex> index = OffsetIndex::Parse(
+      ReadIndexBytes(*home_.environment->files, Path("index")), base_offset_, end.position);
   if (!index.has_value()) return nullptr;
   auto loaded = std::make_shared<const IndexCache::Loaded>(*std::move(index), end.position);
   cache.Put(path, loaded);
@@ -140,7 +141,7 @@ absl::StatusOr<ScannedIndexes> Segment::ScanPrefix(BatchPlace end) const {
 }
 
 std::optional<TimeIndex::Parsed> Segment::StoredTimes(std::uint64_t log_size) const {
-  return TimeIndex::Parse(ReadIndexFile("timeindex"), base_offset_, log_size);
+  return TimeIndex::Parse(ReadIndexBytes(*home_.environment->files, Path("timeindex")), base_offset_, log_size);
 }
 
 absl::StatusOr<BatchPlace> Segment::FloorOffset(Offset offset) const {
