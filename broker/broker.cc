@@ -12,7 +12,6 @@
 #include "broker/native/native_session.h"
 #include "broker/net/server.h"
 #include "broker/version.h"
-#include "headrace.pb.h"
 #include "protocol/core/status_macros.h"
 #include "protocol/native/frame.h"
 
@@ -34,19 +33,6 @@ double Seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
 
-void FillTransfers(const net::TransferSnapshot& snapshot,
-                   google::protobuf::RepeatedPtrField<native::TransferStats>* transfers) {
-  for (const net::StrategySnapshot& strategy : snapshot) {
-    native::TransferStats* stats = transfers->Add();
-    stats->set_strategy(std::string(strategy.name));
-    stats->set_calls(strategy.calls);
-    stats->set_bytes(strategy.bytes);
-    stats->set_bytes_through_user(strategy.bytes_through_user);
-    stats->set_short_sends(strategy.short_sends);
-    stats->set_waits(strategy.waits);
-  }
-}
-
 net::NetOptions MakeNetOptions(const Config& config) {
   net::NetOptions options;
   options.address = config.listen;
@@ -57,7 +43,7 @@ net::NetOptions MakeNetOptions(const Config& config) {
   options.request_memory_max = config.request_memory_max;
   options.request_timeout = std::chrono::milliseconds(config.request_timeout_ms);
   options.stall_timeout = std::chrono::milliseconds(config.stall_timeout_ms);
-  options.transfer = *net::ParseTransfer(config.transfer);     // the settings' table allows no other names
+  options.transfer = *net::ParseTransfer(config.transfer);  // the settings' table allows no other names
   options.residency = *net::ParseResidency(config.residency);
   return options;
 }
@@ -80,9 +66,10 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(const Config& config) {
 
 absl::Status Broker::OpenStorage() {
   const auto log = spdlog::default_logger()->clone("storage");
-  ASSIGN_OR_RETURN(directory_, storage::DataDirectory::Open(
-                                   files_, clock_, config_.data, config_.open_files_max, storage::ReadBootId(),
-                                   [log](const std::string& finding) { log->warn("{}", finding); }));
+  ASSIGN_OR_RETURN(directory_,
+                   storage::DataDirectory::Open(
+                       files_, clock_, config_.data, config_.open_files_max, storage::ReadBootId(),
+                       [log](const std::string& finding) { log->warn("{}", finding); }));
   if (!directory_->was_clean()) log->warn("{} was not closed cleanly: recovering", config_.data);
   disk_ = std::make_unique<topic::DiskGuard>(files_, config_.data);
   pool_ = std::make_unique<storage::FilePool>(config_.file_threads);
@@ -94,10 +81,11 @@ absl::Status Broker::OpenStorage() {
   services.stopping = &stopping_;
   services.leader_epoch = directory_->meta().leader_epoch;
   registry_ = std::make_unique<topic::TopicRegistry>(files_, *directory_, services, config_.topic_defaults);
-  RETURN_IF_ERROR(registry_->Load(*pool_, [log](const std::string& name, const storage::RecoveryReport& report) {
-    log->info("{} recovered: {} bytes scanned, {} cut, {} damaged ranges", name, report.bytes_scanned,
-              report.bytes_cut, report.damaged_ranges);
-  }));
+  RETURN_IF_ERROR(
+      registry_->Load(*pool_, [log](const std::string& name, const storage::RecoveryReport& report) {
+        log->info("{} recovered: {} bytes scanned, {} cut, {} damaged ranges", name, report.bytes_scanned,
+                  report.bytes_cut, report.damaged_ranges);
+      }));
   offsets_ = std::make_unique<topic::OffsetStore>(*registry_, *pool_, clock_);
   RETURN_IF_ERROR(offsets_->Load());
   ASSIGN_OR_RETURN(producer_ids_, topic::ProducerIds::Open(files_, config_.data));
@@ -125,9 +113,7 @@ absl::Status Broker::Listen() {
     produced_records_.fetch_add(records, std::memory_order_relaxed);
     produced_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   };
-  services_.fill_stats = [this](bool with_connections, native::StatsResponse& stats) {
-    FillStats(with_connections, stats);
-  };
+  services_.status = [this](bool with_connections) { return Status(with_connections); };
   net::Protocol protocol;
   protocol.name = "native";
   protocol.preface = native::kPreface;
@@ -135,24 +121,29 @@ absl::Status Broker::Listen() {
   protocol.make_session = [this](std::shared_ptr<net::Channel> channel) -> std::unique_ptr<net::Session> {
     return std::make_unique<native::NativeSession>(services_, std::move(channel));
   };
-  server_ = std::make_unique<net::Server>(MakeNetOptions(config_), *pool_, std::vector<net::Protocol>{protocol});
+  server_ =
+      std::make_unique<net::Server>(MakeNetOptions(config_), *pool_, std::vector<net::Protocol>{protocol});
   const absl::Status started = server_->Start();
   if (!started.ok()) server_.reset();
   return started;
 }
 
 void Broker::LogStart() const {
-  spdlog::info("headrace {} listens on {}:{}, data in {}, new topics are {}", kVersion, config_.listen, port(),
-               config_.data, topic::NameOf(config_.topic_defaults.durability));
+  spdlog::info("headrace {} listens on {}:{}, data in {}, new topics are {}", kVersion, config_.listen,
+               port(), config_.data, topic::NameOf(config_.topic_defaults.durability));
   spdlog::info("{}", MemoryFormula(config_, registry_->partition_count()));
   if (config_.advertised.empty() && (config_.listen == "0.0.0.0" || config_.listen == "::")) {
     spdlog::warn("listening on every address without \"advertised\": clients are told the address they used");
   }
 }
 
-std::uint16_t Broker::port() const { return server_->port(); }
+std::uint16_t Broker::port() const {
+  return server_->port();
+}
 
-std::string Broker::cluster_id() const { return services_.cluster_id; }
+std::string Broker::cluster_id() const {
+  return services_.cluster_id;
+}
 
 absl::Status Broker::Stop() {
   server_->StopAccepting();
@@ -169,50 +160,23 @@ absl::Status Broker::Stop() {
   return status;
 }
 
-void Broker::FillStats(bool with_connections, native::StatsResponse& stats) const {
+native::BrokerStatus Broker::Status(bool with_connections) const {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  const net::ServerStats server = server_->Stats();
   const std::chrono::duration<double> uptime = std::chrono::steady_clock::now() - started_;
-  stats.set_version(std::string(kVersion));
-  stats.set_uptime_seconds(uptime.count());
-  stats.set_cpu_user_seconds(Seconds(usage.ru_utime));
-  stats.set_cpu_system_seconds(Seconds(usage.ru_stime));
-  stats.set_resident_bytes(ResidentBytes());
-  const std::vector<topic::TopicPtr> topics = registry_->All();
-  stats.set_topics(topics.size());
-  std::uint64_t fenced = 0;
-  for (const topic::TopicPtr& topic : topics) {
-    stats.set_partitions(stats.partitions() + topic->partitions.size());
-    for (const auto& partition : topic->partitions) fenced += partition->log().fenced().ok() ? 0 : 1;
-  }
-  stats.set_fenced_partitions(fenced);
-  stats.set_open_files(directory_->cache().open_count());
-  stats.set_syncs(flusher_->sync_count());
-  stats.set_produced_batches(produced_batches_.load());
-  stats.set_produced_records(produced_records_.load());
-  stats.set_produced_bytes(produced_bytes_.load());
-  stats.set_connections(server.connections);
-  stats.set_connections_total(server.connections_total);
-  stats.set_requests(server.requests);
-  stats.set_bytes_in(server.bytes_in);
-  stats.set_bytes_out(server.bytes_out);
-  stats.set_cold_reads(server.cold_reads);
-  stats.set_client_errors(server.client_errors);
-  FillTransfers(server.transfers, stats.mutable_transfers());
-  if (!with_connections) return;
-  for (const net::ConnectionSnapshot& connection : server_->Connections()) {
-    native::ConnectionStats* entry = stats.add_connection_list();
-    entry->set_id(connection.id);
-    entry->set_peer(connection.peer);
-    entry->set_client_id(connection.client_id);
-    entry->set_bytes_in(connection.bytes_in);
-    entry->set_bytes_out(connection.bytes_out);
-    entry->set_bytes_waiting(connection.bytes_waiting);
-    entry->set_requests_in_flight(static_cast<std::uint32_t>(connection.requests_in_flight));
-    entry->set_seconds_stalled(connection.seconds_stalled);
-    FillTransfers(connection.transfers, entry->mutable_transfers());
-  }
+  native::BrokerStatus status;
+  status.uptime_seconds = uptime.count();
+  status.cpu_user_seconds = Seconds(usage.ru_utime);
+  status.cpu_system_seconds = Seconds(usage.ru_stime);
+  status.resident_bytes = ResidentBytes();
+  status.open_files = directory_->cache().open_count();
+  status.syncs = flusher_->sync_count();
+  status.produced_batches = produced_batches_.load();
+  status.produced_records = produced_records_.load();
+  status.produced_bytes = produced_bytes_.load();
+  status.server = server_->Stats();
+  if (with_connections) status.connections = server_->Connections();
+  return status;
 }
 
 }  // namespace headrace::broker

@@ -22,7 +22,8 @@ namespace headrace::broker {
 // Owned by main. Start and Stop on one thread.
 class Broker {
  public:
-  // Opens the data directory, recovers what must be, and listens. Errors say what to do; nothing stays behind.
+  // Opens the data directory, recovers what must be, and listens. Errors say what to do; nothing stays
+  // behind.
   static absl::StatusOr<std::unique_ptr<Broker>> Start(const Config& config);
   ~Broker();
   Broker(const Broker&) = delete;
@@ -38,7 +39,7 @@ class Broker {
   explicit Broker(const Config& config);
   absl::Status OpenStorage();
   absl::Status Listen();
-  void FillStats(bool with_connections, native::StatsResponse& stats) const;
+  native::BrokerStatus Status(bool with_connections) const;
   void LogStart() const;
 
   const Config config_;

@@ -20,12 +20,12 @@ using Number = std::uint64_t;
 
 // A setting is text, or a number with bounds, or a default for topics (which checks itself).
 struct Text {
-  std::string Config::*field;
+  std::string Config::* field;
   std::string_view choices;  // separated by '|'; empty: anything
 };
 template <typename T>
 struct Bounded {
-  T Config::*field;
+  T Config::* field;
   Number min;
   Number max;
 };
@@ -34,7 +34,8 @@ struct TopicDefault {};
 struct Setting {
   std::string_view name;
   std::string_view help;
-  std::variant<Text, Bounded<std::uint16_t>, Bounded<std::uint32_t>, Bounded<std::uint64_t>, TopicDefault> kind;
+  std::variant<Text, Bounded<std::uint16_t>, Bounded<std::uint32_t>, Bounded<std::uint64_t>, TopicDefault>
+      kind;
 };
 
 constexpr Number kMebibyte = 1 << 20;
@@ -46,7 +47,8 @@ const auto& Settings() {
       {"advertised", "host:port told to clients that ask where the broker is; empty: the address they used",
        Text{&Config::advertised, ""}},
       {"data", "data directory", Text{&Config::data, ""}},
-      {"reactors", "network threads; 0: one for each core", Bounded<std::uint32_t>{&Config::reactors, 0, 1024}},
+      {"reactors", "network threads; 0: one for each core",
+       Bounded<std::uint32_t>{&Config::reactors, 0, 1024}},
       {"file_threads", "threads for sync, cold reads and deletion",
        Bounded<std::uint32_t>{&Config::file_threads, 1, 256}},
       {"connections_max", "connections accepted at a time",
@@ -65,16 +67,19 @@ const auto& Settings() {
        Bounded<std::uint32_t>{&Config::request_timeout_ms, 100, 3'600'000}},
       {"stall_timeout_ms", "time a peer may take no byte with data pending",
        Bounded<std::uint32_t>{&Config::stall_timeout_ms, 100, 3'600'000}},
-      {"open_files_max", "segment files kept open", Bounded<std::uint32_t>{&Config::open_files_max, 16, 1'000'000}},
+      {"open_files_max", "segment files kept open",
+       Bounded<std::uint32_t>{&Config::open_files_max, 16, 1'000'000}},
       {"retention_check_ms", "time between looks at retention",
        Bounded<std::uint32_t>{&Config::retention_check_ms, 10, 86'400'000}},
       {"partitions", "partitions of a new topic that states none",
        Bounded<std::uint32_t>{&Config::partitions, 1, 100'000}},
-      {"log_level", "least severe log lines printed", Text{&Config::log_level, "trace|debug|info|warn|error"}},
+      {"log_level", "least severe log lines printed",
+       Text{&Config::log_level, "trace|debug|info|warn|error"}},
       {"durability", "of topics that state none: durable (on disk before the reply) or written (page cache)",
        TopicDefault{}},
       {"max.message.bytes", "of topics that state none: bytes of one batch", TopicDefault{}},
-      {"retention.bytes", "of topics that state none: bytes kept of a partition; -1: no limit", TopicDefault{}},
+      {"retention.bytes", "of topics that state none: bytes kept of a partition; -1: no limit",
+       TopicDefault{}},
       {"retention.ms", "of topics that state none: time kept; -1: for ever", TopicDefault{}},
       {"segment.bytes", "of topics that state none: bytes of one segment file", TopicDefault{}},
       {"segment.ms", "of topics that state none: age at which a segment is closed", TopicDefault{}},
@@ -110,7 +115,8 @@ struct Setter {
   absl::Status operator()(const Bounded<T>& bounded) const {
     Number number = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-    if (error != std::errc() || end != value.data() + value.size() || number < bounded.min || number > bounded.max) {
+    if (error != std::errc() || end != value.data() + value.size() || number < bounded.min ||
+        number > bounded.max) {
       return Refuse(name, value, absl::StrCat("a number from ", bounded.min, " to ", bounded.max));
     }
     config.*bounded.field = static_cast<T>(number);
@@ -143,7 +149,8 @@ struct DefaultText {
 };
 
 // Nested tables spell dotted names, so `retention.ms = 5` and `"retention.ms" = 5` are the same.
-absl::Status SetTable(Config& config, const toml::table& table, const std::string& prefix, const std::string& path) {
+absl::Status SetTable(Config& config, const toml::table& table, const std::string& prefix,
+                      const std::string& path) {
   for (const auto& [key, node] : table) {
     const std::string name = prefix + std::string(key.str());
     if (const toml::table* nested = node.as_table()) {
@@ -151,9 +158,12 @@ absl::Status SetTable(Config& config, const toml::table& table, const std::strin
       continue;
     }
     std::string value;
-    if (const auto* text = node.as_string()) value = text->get();
-    else if (const auto* number = node.as_integer()) value = std::to_string(number->get());
-    else value = "(neither text nor a whole number)";
+    if (const auto* text = node.as_string())
+      value = text->get();
+    else if (const auto* number = node.as_integer())
+      value = std::to_string(number->get());
+    else
+      value = "(neither text nor a whole number)";
     const absl::Status status = Set(config, name, value);
     if (!status.ok()) {
       return absl::InvalidArgumentError(
@@ -172,17 +182,17 @@ absl::Status Set(Config& config, std::string_view name, std::string_view value) 
     names.emplace_back(setting.name);
   }
   const std::string nearest = topic::NearestName(name, names);
-  return absl::InvalidArgumentError(
-      absl::StrCat("there is no setting \"", std::string(name), "\"",
-                   nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?", " (--help-config lists them)"));
+  return absl::InvalidArgumentError(absl::StrCat("there is no setting \"", std::string(name), "\"",
+                                                 nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?",
+                                                 " (--help-config lists them)"));
 }
 
 absl::Status ReadConfigFile(Config& config, const std::string& path) {
   try {
     return SetTable(config, toml::parse_file(path), "", path);
   } catch (const toml::parse_error& error) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ":", error.source().begin.line, ": ",
-                                                   std::string(error.description())));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ":", error.source().begin.line, ": ", std::string(error.description())));
   }
 }
 
@@ -193,7 +203,8 @@ std::string ConfigReference() {
     text += absl::StrCat(std::string(setting.name), " = ",
                          std::visit(DefaultText{defaults, setting.name}, setting.kind), "\n    ",
                          std::string(setting.help));
-    if (const auto* choice = std::get_if<Text>(&setting.kind); choice != nullptr && !choice->choices.empty()) {
+    if (const auto* choice = std::get_if<Text>(&setting.kind);
+        choice != nullptr && !choice->choices.empty()) {
       text += absl::StrCat(" (", std::string(choice->choices), ")");
     }
     text += "\n";
@@ -203,14 +214,14 @@ std::string ConfigReference() {
 
 std::string MemoryFormula(const Config& config, std::size_t partitions) {
   constexpr Number kBase = 12 * kMebibyte;
-  constexpr Number kConnection = 2 << 10;      // idle; a busy one adds its 64 KiB read buffer
+  constexpr Number kConnection = 2 << 10;  // idle; a busy one adds its 64 KiB read buffer
   constexpr Number kBusyConnection = 64 << 10;
   constexpr Number kPartition = 4 << 10;
   const Number idle = kBase + partitions * kPartition;
-  return absl::StrCat("memory at most ", kBase / kMebibyte, " MiB + connections x ", kConnection / 1024, " to ",
-                      kBusyConnection / 1024, " KiB + partitions x ", kPartition / 1024, " KiB + requests ",
-                      config.request_memory_max / kMebibyte, " MiB; ", idle / kMebibyte, " MiB with ", partitions,
-                      " partitions and nobody connected");
+  return absl::StrCat("memory at most ", kBase / kMebibyte, " MiB + connections x ", kConnection / 1024,
+                      " to ", kBusyConnection / 1024, " KiB + partitions x ", kPartition / 1024,
+                      " KiB + requests ", config.request_memory_max / kMebibyte, " MiB; ", idle / kMebibyte,
+                      " MiB with ", partitions, " partitions and nobody connected");
 }
 
 }  // namespace headrace::broker

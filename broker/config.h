@@ -1,4 +1,5 @@
-// The broker's configuration: one table of settings, filled from defaults, then a file, then the command line.
+// The broker's configuration: one table of settings, filled from defaults, then a file, then the command
+// line.
 #pragma once
 
 #include <cstdint>
@@ -35,11 +36,12 @@ struct Config {
   topic::TopicConfig topic_defaults;
 };
 
-// Sets one setting by its name. Errors: INVALID_ARGUMENT naming the nearest name, or the value and its bounds.
+// Sets one setting by its name. Errors: INVALID_ARGUMENT naming the nearest name, or the value and its
+// bounds.
 absl::Status Set(Config& config, std::string_view name, std::string_view value);
 
-// Reads a TOML file of top-level `name = value` lines (dots in names are quoted or nested tables). Errors name
-// file and line.
+// Reads a TOML file of top-level `name = value` lines (dots in names are quoted or nested tables). Errors
+// name file and line.
 absl::Status ReadConfigFile(Config& config, const std::string& path);
 
 // The reference: every setting with its default and meaning, as printed by --help-config.

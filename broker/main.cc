@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "broker/broker.h"
 #include "broker/config.h"
@@ -118,7 +118,8 @@ int Main(int argc, char** argv) {
   app.add_option("--config", arguments.config_file, "TOML file with settings");
   app.add_option("--set", arguments.settings, "name=value, over the file's; may be repeated");
   app.add_option("--data", arguments.data, "data directory (the same as --set data=DIR)");
-  app.add_flag("--ephemeral", arguments.ephemeral, "temporary data, removed at exit; a free port; prints the ready line");
+  app.add_flag("--ephemeral", arguments.ephemeral,
+               "temporary data, removed at exit; a free port; prints the ready line");
   app.add_flag("--ready-json", arguments.ready_json, "print one JSON line on standard output when ready");
   app.add_flag("--help-config", arguments.help_config, "print every setting and exit");
   app.add_flag("--check-config", arguments.check_config, "check the settings and exit");
@@ -145,4 +146,6 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace headrace::broker
 
-int main(int argc, char** argv) { return headrace::broker::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return headrace::broker::Main(argc, argv);
+}

@@ -74,7 +74,8 @@ absl::StatusOr<std::map<TopicPartition, LogSummary>> ParseManifest(ByteSpan byte
     const std::uint64_t count = LoadBigEndian<std::uint32_t>(at);
     at += 4;
     bytes = bytes.subspan(kLogSize);
-    if (count > bytes.size() / kSegmentSize) return absl::DataLossError("clean manifest: segments are cut short");
+    if (count > bytes.size() / kSegmentSize)
+      return absl::DataLossError("clean manifest: segments are cut short");
     log.segments.reserve(count);
     for (std::uint64_t i = 0; i < count; ++i) log.segments.push_back(TakeSegment(at));
     bytes = bytes.subspan(count * kSegmentSize);

@@ -17,8 +17,8 @@ constexpr std::uint32_t kCleanFormat = 1;
 constexpr std::size_t kMetaSize = 8;  // leader epoch (4), size of the cluster id (4), cluster id
 
 // The directory's names that are not logs.
-const std::set<std::string, std::less<>> kOwnNames = {"lock", "meta", "clean", "registry", "producer_ids", "topics",
-                                                       "quarantine"};
+const std::set<std::string, std::less<>> kOwnNames = {"lock",         "meta",   "clean",     "registry",
+                                                      "producer_ids", "topics", "quarantine"};
 
 }  // namespace
 
@@ -60,8 +60,10 @@ absl::Status DataDirectory::ReadMeta() {
     // No meta: a fresh directory, or one that lost it. Logs without it are never taken for our own silently.
     const auto topics = files_.List(path_ + "/topics");
     if (topics.ok() && !topics->empty()) {
-      return absl::DataLossError(absl::StrCat(path_, "/meta is missing but ", path_, "/topics holds logs; restore "
-                                              "meta from a backup, or move the directory away to start afresh"));
+      return absl::DataLossError(
+          absl::StrCat(path_, "/meta is missing but ", path_,
+                       "/topics holds logs; restore "
+                       "meta from a backup, or move the directory away to start afresh"));
     }
     was_clean_ = true;
     meta_.cluster_id = TopicId::Random().ToString();
@@ -70,13 +72,14 @@ absl::Status DataDirectory::ReadMeta() {
   RETURN_IF_ERROR(file.status());
   if (file->format > DataDirectoryMeta::kFormat) {
     return absl::FailedPreconditionError(
-        absl::StrCat(path_, " has format ", file->format, "; this broker knows up to ", DataDirectoryMeta::kFormat,
-                     ": use the newer broker that wrote it"));
+        absl::StrCat(path_, " has format ", file->format, "; this broker knows up to ",
+                     DataDirectoryMeta::kFormat, ": use the newer broker that wrote it"));
   }
   if (file->content.size() < kMetaSize) return absl::DataLossError(absl::StrCat(path_, "/meta is cut short"));
   meta_.leader_epoch = LoadBigEndian<std::int32_t>(file->content.data());
   const std::size_t size = LoadBigEndian<std::uint32_t>(file->content.data() + 4);
-  if (size != file->content.size() - kMetaSize) return absl::DataLossError(absl::StrCat(path_, "/meta is cut short"));
+  if (size != file->content.size() - kMetaSize)
+    return absl::DataLossError(absl::StrCat(path_, "/meta is cut short"));
   meta_.cluster_id = AsText(ByteSpan(file->content).subspan(kMetaSize));
   return absl::OkStatus();
 }
@@ -129,7 +132,8 @@ absl::Status DataDirectory::Quarantine(const std::string& path, const std::strin
   const auto taken = files_.List(environment_.quarantine);
   RETURN_IF_ERROR(taken.status());
   const auto exists = [&](const std::string& name) {
-    return std::any_of(taken->begin(), taken->end(), [&](const DirectoryEntry& entry) { return entry.name == name; });
+    return std::any_of(taken->begin(), taken->end(),
+                       [&](const DirectoryEntry& entry) { return entry.name == name; });
   };
   std::string name = flat;
   for (int copy = 1; exists(name); ++copy) name = absl::StrCat(flat, ".", copy);
@@ -147,7 +151,8 @@ absl::Status DataDirectory::Quarantine(const std::string& path, const std::strin
 void DataDirectory::QuarantineOrReport(const std::string& path, const std::string& reason) {
   const absl::Status moved = Quarantine(path, reason);
   if (!moved.ok()) {
-    environment_.report(absl::StrCat(path, " could not be moved to quarantine (", moved.message(), "): ", reason));
+    environment_.report(
+        absl::StrCat(path, " could not be moved to quarantine (", moved.message(), "): ", reason));
   }
 }
 

@@ -35,8 +35,9 @@ class DataDirectory {
   // Creates the directory if it is missing (its parent must exist), takes the lock, reads `meta` (a newer
   // format refuses to start, changing nothing), reads and then removes `clean`, before anything else may
   // write. Errors name the path, and the process id that holds the lock.
-  static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(FileSystem& files, Clock& clock, std::string path,
-                                                             std::size_t open_files_max, std::string boot_id,
+  static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(FileSystem& files, Clock& clock,
+                                                             std::string path, std::size_t open_files_max,
+                                                             std::string boot_id,
                                                              std::function<void(const std::string&)> report);
   ~DataDirectory();
 

@@ -65,7 +65,8 @@ class SyncSet {
 
 }  // namespace
 
-Flusher::Flusher(FileSystem& files, FilePool& pool) : files_(files), pool_(pool), thread_([this] { Run(); }) {}
+Flusher::Flusher(FileSystem& files, FilePool& pool)
+    : files_(files), pool_(pool), thread_([this] { Run(); }) {}
 
 Flusher::~Flusher() {
   {

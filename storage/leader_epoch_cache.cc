@@ -14,8 +14,9 @@ bool LeaderEpochCache::Note(LeaderEpoch epoch, Offset offset) {
 }
 
 std::optional<LeaderEpochCache::Entry> LeaderEpochCache::EndOf(LeaderEpoch epoch, Offset log_end) const {
-  const auto after = std::upper_bound(entries_.begin(), entries_.end(), epoch,
-                                      [](LeaderEpoch value, const Entry& entry) { return value < entry.epoch; });
+  const auto after =
+      std::upper_bound(entries_.begin(), entries_.end(), epoch,
+                       [](LeaderEpoch value, const Entry& entry) { return value < entry.epoch; });
   if (after == entries_.begin()) return std::nullopt;
   return Entry{std::prev(after)->epoch, after == entries_.end() ? log_end : after->start};
 }
@@ -42,11 +43,14 @@ std::vector<std::byte> LeaderEpochCache::Serialize() const {
 }
 
 absl::StatusOr<LeaderEpochCache> LeaderEpochCache::Parse(ByteSpan bytes) {
-  if (bytes.size() % kEntrySize != 0) return absl::DataLossError("leader epochs: a part of an entry is left over");
+  if (bytes.size() % kEntrySize != 0)
+    return absl::DataLossError("leader epochs: a part of an entry is left over");
   LeaderEpochCache cache;
   for (; !bytes.empty(); bytes = bytes.subspan(kEntrySize)) {
-    const Entry entry{LoadBigEndian<std::int32_t>(bytes.data()), LoadBigEndian<std::int64_t>(bytes.data() + 4)};
-    if (!cache.entries_.empty() && (entry.epoch <= cache.entries_.back().epoch || entry.start < cache.entries_.back().start)) {
+    const Entry entry{LoadBigEndian<std::int32_t>(bytes.data()),
+                      LoadBigEndian<std::int64_t>(bytes.data() + 4)};
+    if (!cache.entries_.empty() &&
+        (entry.epoch <= cache.entries_.back().epoch || entry.start < cache.entries_.back().start)) {
       return absl::DataLossError("leader epochs: they do not ascend");
     }
     cache.entries_.push_back(entry);

@@ -10,7 +10,8 @@
 namespace headrace::storage {
 namespace {
 
-// Snapshot, big-endian:  magic "HRPS" | CRC-32C of what follows | format = 1 | end offset (8) | producers (4) |
+// Snapshot, big-endian:  magic "HRPS" | CRC-32C of what follows | format = 1 | end offset (8) | producers (4)
+// |
 //   each: id (8) | epoch (2) | last append (8) | batches (1) | each: first, last sequence (4, 4) |
 //         base, last offset (8, 8) | CRC (4)
 constexpr std::string_view kMagic = "HRPS";
@@ -74,7 +75,8 @@ absl::StatusOr<SequenceCheck> ProducerState::Check(const RecordBatchView& batch)
                                   "; a newer one has epoch ", entry.epoch));
   }
   const bool newer = batch.producer_epoch() > entry.epoch;
-  const std::int32_t expected = newer || entry.count == 0 ? 0 : NextSequence(entry.batches[entry.count - 1].last_sequence);
+  const std::int32_t expected =
+      newer || entry.count == 0 ? 0 : NextSequence(entry.batches[entry.count - 1].last_sequence);
   if (first == expected) return SequenceCheck{};
   return MakeError(ErrorCode::kOutOfOrderSequence,
                    absl::StrCat("producer ", batch.producer_id(), " sent sequence ", first, "; ", expected,
@@ -92,7 +94,8 @@ void ProducerState::Update(const RecordBatchView& batch, TimestampMs append_time
     std::move(entry.batches.begin() + 1, entry.batches.end(), entry.batches.begin());
     --entry.count;
   }
-  entry.batches[entry.count++] = {batch.base_sequence(), LastSequence(batch.base_sequence(), batch.record_count()),
+  entry.batches[entry.count++] = {batch.base_sequence(),
+                                  LastSequence(batch.base_sequence(), batch.record_count()),
                                   batch.base_offset(), batch.last_offset(), batch.crc()};
   entry.last_append = append_time;
 }
@@ -131,7 +134,8 @@ absl::StatusOr<ProducerState::Snapshot> ProducerState::Parse(ByteSpan bytes) {
     return absl::DataLossError(absl::StrCat("producer snapshot: ", std::string(what)));
   };
   if (bytes.size() < kHeaderSize || AsText(bytes.first(4)) != kMagic) return damaged("its header is missing");
-  if (LoadBigEndian<std::uint32_t>(bytes.data() + 4) != Crc32c(bytes.subspan(8))) return damaged("its checksum is wrong");
+  if (LoadBigEndian<std::uint32_t>(bytes.data() + 4) != Crc32c(bytes.subspan(8)))
+    return damaged("its checksum is wrong");
   Reader reader(bytes.subspan(8));
   if (const auto format = reader.Take<std::uint32_t>(); format != kFormat) {
     return damaged(absl::StrCat("format ", format, " is not known"));
@@ -144,7 +148,8 @@ absl::StatusOr<ProducerState::Snapshot> ProducerState::Parse(ByteSpan bytes) {
     entry.epoch = reader.Take<std::int16_t>();
     entry.last_append = reader.Take<std::int64_t>();
     entry.count = reader.Take<std::uint8_t>();
-    if (entry.count > kBatchesKept || !reader.Has(entry.count * kBatchSize)) return damaged("it is cut short");
+    if (entry.count > kBatchesKept || !reader.Has(entry.count * kBatchSize))
+      return damaged("it is cut short");
     for (std::size_t i = 0; i < entry.count; ++i) {
       ProducerBatch& batch = entry.batches[i];
       batch.first_sequence = reader.Take<std::int32_t>();

@@ -23,7 +23,8 @@ TimestampMs RetentionClock::Now(TimestampMs wall, std::int64_t monotonic) {
   return believed_;
 }
 
-std::size_t SegmentsToDelete(std::span<const SegmentSummary> segments, const LogOptions& options, TimestampMs now) {
+std::size_t SegmentsToDelete(std::span<const SegmentSummary> segments, const LogOptions& options,
+                             TimestampMs now) {
   std::uint64_t left = 0;
   for (const SegmentSummary& segment : segments) left += segment.size;
   std::size_t count = 0;

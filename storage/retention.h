@@ -8,8 +8,8 @@
 
 namespace headrace::storage {
 
-// The clock as retention may use it. A wall clock that jumped forward must delete nothing by the jump alone, so
-// time is held back: it moves only as fast as the monotonic clock does, and a jump of more than a day is
+// The clock as retention may use it. A wall clock that jumped forward must delete nothing by the jump alone,
+// so time is held back: it moves only as fast as the monotonic clock does, and a jump of more than a day is
 // believed after ten minutes.
 class RetentionClock {
  public:
@@ -21,13 +21,14 @@ class RetentionClock {
 
  private:
   bool started_ = false;
-  TimestampMs believed_ = 0;      // wall clock at `seen_`
-  std::int64_t seen_ = 0;         // monotonic
-  std::int64_t jump_seen_ = -1;   // monotonic, when a jump was first seen
+  TimestampMs believed_ = 0;     // wall clock at `seen_`
+  std::int64_t seen_ = 0;        // monotonic
+  std::int64_t jump_seen_ = -1;  // monotonic, when a jump was first seen
 };
 
 // How many of the oldest segments go. The last segment is the active one and always stays. By time: those
 // whose last append is older than retention_ms. By size: while what stays is at least retention_bytes.
-std::size_t SegmentsToDelete(std::span<const SegmentSummary> segments, const LogOptions& options, TimestampMs now);
+std::size_t SegmentsToDelete(std::span<const SegmentSummary> segments, const LogOptions& options,
+                             TimestampMs now);
 
 }  // namespace headrace::storage

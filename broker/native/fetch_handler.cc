@@ -18,10 +18,11 @@ struct PartitionRead {
 // One request until it is answered. Reactor thread only, but for the wake-ups, which post.
 class FetchOperation : public std::enable_shared_from_this<FetchOperation> {
  public:
-  FetchOperation(const Request& request, FetchRequest message) : request_(request), message_(std::move(message)) {
+  FetchOperation(const Request& request, FetchRequest message)
+      : request_(request), message_(std::move(message)) {
     const SessionLimits& limits = request.services->limits;
-    size_max_ = std::min<std::uint64_t>(limits.fetch_size_max,
-                                        message_.max_bytes() == 0 ? limits.fetch_size_max : message_.max_bytes());
+    size_max_ = std::min<std::uint64_t>(
+        limits.fetch_size_max, message_.max_bytes() == 0 ? limits.fetch_size_max : message_.max_bytes());
     for (const FetchRequest::Partition& entry : message_.partitions()) {
       partitions_.push_back(
           FindPartition(*request.services, entry.topic_id(), entry.topic(), entry.partition()));
@@ -29,7 +30,8 @@ class FetchOperation : public std::enable_shared_from_this<FetchOperation> {
   }
 
   void Start() {
-    const std::uint32_t wait_ms = std::min(message_.max_wait_ms(), request_.services->limits.fetch_wait_ms_max);
+    const std::uint32_t wait_ms =
+        std::min(message_.max_wait_ms(), request_.services->limits.fetch_wait_ms_max);
     if (ReadAll() || wait_ms == 0) return Finish();
     const auto deadline = request_.services->clock->MonotonicNow() + std::chrono::milliseconds(wait_ms);
     timer_ = request_.channel->StartTimer(deadline, [self = shared_from_this()] {
@@ -62,7 +64,8 @@ class FetchOperation : public std::enable_shared_from_this<FetchOperation> {
     cursor.offset = entry.offset();
     // The first batch of the response goes whole even if it is larger than the limits.
     while (total_ == 0 || (total_ < size_max_ && read.size < limit)) {
-      const std::uint64_t room = std::min(limit - std::min(limit, read.size), size_max_ - std::min(size_max_, total_));
+      const std::uint64_t room =
+          std::min(limit - std::min(limit, read.size), size_max_ - std::min(size_max_, total_));
       auto slice = (*partitions_[i])->Read(cursor, room);
       if (!slice.ok()) {
         if (read.size == 0) read.status = slice.status();
@@ -120,7 +123,8 @@ class FetchOperation : public std::enable_shared_from_this<FetchOperation> {
       entry->set_size(static_cast<std::uint32_t>(reads_[i].size));
     }
     std::string bytes;
-    AppendFrame(bytes, request_.frame.type, kFrameFlagResponse, request_.frame.correlation_id, header, total_);
+    AppendFrame(bytes, request_.frame.type, kFrameFlagResponse, request_.frame.correlation_id, header,
+                total_);
     net::Response response;
     response.request_size = request_.size;
     response.pieces.emplace_back(std::move(bytes));

@@ -36,9 +36,10 @@ absl::Status NativeSession::HandleHello(const Request& request) {
   HelloRequest message;
   RETURN_IF_ERROR(ParseHeader(request.frame.header, message));
   if (message.version_min() > kProtocolVersion || message.version_max() < kProtocolVersion) {
-    AnswerError(request, MakeError(ErrorCode::kUnsupportedVersion,
-                                   absl::StrCat("the client speaks versions ", message.version_min(), " to ",
-                                                message.version_max(), "; this broker speaks ", kProtocolVersion)));
+    AnswerError(request,
+                MakeError(ErrorCode::kUnsupportedVersion,
+                          absl::StrCat("the client speaks versions ", message.version_min(), " to ",
+                                       message.version_max(), "; this broker speaks ", kProtocolVersion)));
     channel_->Close("no common protocol version");
     return absl::OkStatus();
   }
@@ -58,35 +59,56 @@ absl::Status NativeSession::HandleHello(const Request& request) {
 
 absl::Status NativeSession::Dispatch(const Request& request) {
   switch (request.frame.type) {
-    case FrameType::kCreateTopic: HandleCreateTopic(request); break;
-    case FrameType::kDeleteTopic: HandleDeleteTopic(request); break;
-    case FrameType::kAlterTopic: HandleAlterTopic(request); break;
-    case FrameType::kDescribeTopics: HandleDescribeTopics(request); break;
-    case FrameType::kTrimTopic: HandleTrimTopic(request); break;
-    case FrameType::kInitProducer: HandleInitProducer(request); break;
-    case FrameType::kProduce: HandleProduce(request); break;
-    case FrameType::kFetch: HandleFetch(request); break;
-    case FrameType::kSubscribe: HandleSubscribe(request); break;
-    case FrameType::kCredit: HandleCredit(request); break;
-    case FrameType::kUnsubscribe: HandleUnsubscribe(request); break;
-    case FrameType::kListOffsets: HandleListOffsets(request); break;
-    case FrameType::kCommitOffset: HandleCommitOffset(request); break;
-    case FrameType::kFetchOffset: HandleFetchOffset(request); break;
-    case FrameType::kStats: HandleStats(request); break;
+    case FrameType::kCreateTopic:
+      HandleCreateTopic(request);
+      break;
+    case FrameType::kDeleteTopic:
+      HandleDeleteTopic(request);
+      break;
+    case FrameType::kAlterTopic:
+      HandleAlterTopic(request);
+      break;
+    case FrameType::kDescribeTopics:
+      HandleDescribeTopics(request);
+      break;
+    case FrameType::kTrimTopic:
+      HandleTrimTopic(request);
+      break;
+    case FrameType::kInitProducer:
+      HandleInitProducer(request);
+      break;
+    case FrameType::kProduce:
+      HandleProduce(request);
+      break;
+    case FrameType::kFetch:
+      HandleFetch(request);
+      break;
+    case FrameType::kSubscribe:
+      HandleSubscribe(request);
+      break;
+    case FrameType::kCredit:
+      HandleCredit(request);
+      break;
+    case FrameType::kUnsubscribe:
+      HandleUnsubscribe(request);
+      break;
+    case FrameType::kListOffsets:
+      HandleListOffsets(request);
+      break;
+    case FrameType::kCommitOffset:
+      HandleCommitOffset(request);
+      break;
+    case FrameType::kFetchOffset:
+      HandleFetchOffset(request);
+      break;
+    case FrameType::kStats:
+      HandleStats(request);
+      break;
     default:
       return MakeError(ErrorCode::kInvalidRequest,
                        absl::StrCat("frame type ", static_cast<int>(request.frame.type), " is unknown"));
   }
   return absl::OkStatus();
-}
-
-void HandleStats(const Request& request) {
-  StatsRequest message;
-  const absl::Status parsed = ParseHeader(request.frame.header, message);
-  if (!parsed.ok()) return AnswerError(request, parsed);
-  StatsResponse response;
-  request.services->fill_stats(message.with_connections(), response);
-  Answer(request, response);
 }
 
 void NativeSession::HandleSubscribe(const Request& request) {
@@ -135,7 +157,8 @@ void NativeSession::OnWritable() {
   std::vector<std::shared_ptr<Stream>> turn;
   for (const auto& [id, stream] : streams_) turn.push_back(stream);
   std::sort(turn.begin(), turn.end(), [this](const auto& a, const auto& b) {
-    return a->id() - last_pumped_ - 1 < b->id() - last_pumped_ - 1;  // unsigned: those after the last one first
+    return a->id() - last_pumped_ - 1 <
+           b->id() - last_pumped_ - 1;  // unsigned: those after the last one first
   });
   last_pumped_ = turn.front()->id();
   for (const auto& stream : turn) stream->Pump();

@@ -33,8 +33,9 @@ absl::Status ListOne(Services& services, const ListOffsetsRequest::Partition& en
       return absl::OkStatus();
     }
     default:
-      return MakeError(ErrorCode::kInvalidRequest, absl::StrCat("offset kind ", static_cast<int>(entry.kind()),
-                                                                " is unknown; 0 to 2 are known"));
+      return MakeError(
+          ErrorCode::kInvalidRequest,
+          absl::StrCat("offset kind ", static_cast<int>(entry.kind()), " is unknown; 0 to 2 are known"));
   }
 }
 
@@ -48,15 +49,16 @@ Answered ListOffsets(Services& services, const ListOffsetsRequest& message) {
   return response;
 }
 
-absl::StatusOr<TopicPartition> Resolve(const Services& services, const std::string& id, const std::string& name,
-                                       std::uint32_t partition) {
+absl::StatusOr<TopicPartition> Resolve(const Services& services, const std::string& id,
+                                       const std::string& name, std::uint32_t partition) {
   RETURN_IF_ERROR(FindPartition(services, id, name, partition).status());
   ASSIGN_OR_RETURN(const topic::TopicPtr topic, FindTopic(services, id, name));
   return TopicPartition{topic->id, static_cast<PartitionId>(partition)};
 }
 
 void FillCommitted(const Services& services, const TopicPartition& partition,
-                   const std::optional<topic::CommittedOffset>& committed, FetchOffsetResponse::Partition* answer) {
+                   const std::optional<topic::CommittedOffset>& committed,
+                   FetchOffsetResponse::Partition* answer) {
   if (const topic::TopicPtr topic = services.topics->Find(partition.topic)) answer->set_topic(topic->name);
   answer->set_topic_id(partition.topic.bytes.data(), partition.topic.bytes.size());
   answer->set_partition(static_cast<std::uint32_t>(partition.partition));
@@ -68,7 +70,9 @@ void FillCommitted(const Services& services, const TopicPartition& partition,
 
 }  // namespace
 
-void HandleListOffsets(const Request& request) { RunBlocking<ListOffsetsRequest>(request, ListOffsets); }
+void HandleListOffsets(const Request& request) {
+  RunBlocking<ListOffsetsRequest>(request, ListOffsets);
+}
 
 void HandleCommitOffset(const Request& request) {
   CommitOffsetRequest message;

@@ -53,8 +53,9 @@ class ProduceOperation : public std::enable_shared_from_this<ProduceOperation> {
     timer_ = 0;
     if (std::exchange(answered_, true)) return;
     if (no_reply_) return request_.channel->FinishRequest(request_.size);
-    AnswerError(request_, MakeError(ErrorCode::kRequestTimedOut,
-                                    "the batches did not reach the disk in time; they may still be appended"));
+    AnswerError(request_,
+                MakeError(ErrorCode::kRequestTimedOut,
+                          "the batches did not reach the disk in time; they may still be appended"));
   }
 
   const Request request_;
@@ -74,8 +75,9 @@ absl::StatusOr<RecordBatchView> CheckBatch(const topic::Partition& partition, Mu
   auto view = RecordBatchView::Parse(bytes);
   absl::Status status = view.status();
   if (status.ok() && view->size() != bytes.size()) {
-    status = MakeError(ErrorCode::kInvalidRecord, absl::StrCat("one batch of ", view->size(), " bytes was sent as ",
-                                                               bytes.size(), "; one batch for each partition"));
+    status = MakeError(ErrorCode::kInvalidRecord,
+                       absl::StrCat("one batch of ", view->size(), " bytes was sent as ", bytes.size(),
+                                    "; one batch for each partition"));
   }
   if (status.ok()) status = view->CheckProduced();
   if (absl::IsOutOfRange(status)) status = MakeError(ErrorCode::kCorruptMessage, MessageOf(status));
@@ -83,8 +85,8 @@ absl::StatusOr<RecordBatchView> CheckBatch(const topic::Partition& partition, Mu
   return view;
 }
 
-void AppendOne(const Request& request, const ProduceRequest::Partition& entry, MutableByteSpan bytes, int index,
-               const std::shared_ptr<ProduceOperation>& operation) {
+void AppendOne(const Request& request, const ProduceRequest::Partition& entry, MutableByteSpan bytes,
+               int index, const std::shared_ptr<ProduceOperation>& operation) {
   const auto partition = FindPartition(*request.services, entry.topic_id(), entry.topic(), entry.partition());
   if (!partition.ok()) return operation->Finish(index, partition.status());
   if ((*partition)->name().starts_with("__")) {
@@ -107,8 +109,9 @@ absl::Status CheckSizes(const ProduceRequest& message, std::size_t attachment_si
   std::uint64_t total = 0;
   for (const ProduceRequest::Partition& entry : message.partitions()) total += entry.size();
   if (total == attachment_size) return absl::OkStatus();
-  return MakeError(ErrorCode::kInvalidRequest, absl::StrCat("the batches' sizes add up to ", total,
-                                                            " bytes and the attachment has ", attachment_size));
+  return MakeError(ErrorCode::kInvalidRequest,
+                   absl::StrCat("the batches' sizes add up to ", total, " bytes and the attachment has ",
+                                attachment_size));
 }
 
 }  // namespace
@@ -118,30 +121,33 @@ void HandleProduce(const Request& request) {
   absl::Status status = ParseHeader(request.frame.header, message);
   if (status.ok()) status = CheckSizes(message, request.frame.attachment.size());
   if (!status.ok()) return AnswerError(request, status);
-  const auto operation = std::make_shared<ProduceOperation>(request, message.no_reply(), message.partitions_size());
+  const auto operation =
+      std::make_shared<ProduceOperation>(request, message.no_reply(), message.partitions_size());
   MutableByteSpan rest = request.frame.attachment;
   for (int i = 0; i < message.partitions_size(); ++i) {
     const ProduceRequest::Partition& entry = message.partitions(i);
     AppendOne(request, entry, rest.first(entry.size()), i, operation);
     rest = rest.subspan(entry.size());
   }
-  operation->Handed(message.timeout_ms() == 0 ? request.services->limits.produce_timeout_ms : message.timeout_ms());
+  operation->Handed(message.timeout_ms() == 0 ? request.services->limits.produce_timeout_ms
+                                              : message.timeout_ms());
 }
 
 void HandleInitProducer(const Request& request) {
-  RunBlocking<InitProducerRequest>(
-      request,
-      [](Services& services, const InitProducerRequest& message)
-          -> absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>> {
-        // Proto3's default 0 is a valid id, so "none" is -1 or an epoch below 0.
-        const topic::ProducerIdentity former{message.producer_epoch() < 0 ? kNoProducerId : message.producer_id(),
-                                             static_cast<std::int16_t>(message.producer_epoch())};
-        ASSIGN_OR_RETURN(const topic::ProducerIdentity identity, services.producer_ids->Next(former));
-        auto response = std::make_unique<InitProducerResponse>();
-        response->set_producer_id(identity.id);
-        response->set_producer_epoch(identity.epoch);
-        return response;
-      });
+  RunBlocking<InitProducerRequest>(request,
+                                   [](Services& services, const InitProducerRequest& message)
+                                       -> absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>> {
+                                     // Proto3's default 0 is a valid id, so "none" is -1 or an epoch below 0.
+                                     const topic::ProducerIdentity former{
+                                         message.producer_epoch() < 0 ? kNoProducerId : message.producer_id(),
+                                         static_cast<std::int16_t>(message.producer_epoch())};
+                                     ASSIGN_OR_RETURN(const topic::ProducerIdentity identity,
+                                                      services.producer_ids->Next(former));
+                                     auto response = std::make_unique<InitProducerResponse>();
+                                     response->set_producer_id(identity.id);
+                                     response->set_producer_epoch(identity.epoch);
+                                     return response;
+                                   });
 }
 
 }  // namespace headrace::native

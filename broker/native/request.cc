@@ -9,7 +9,8 @@
 namespace headrace::native {
 namespace {
 
-net::Response FrameResponse(const Request& request, FrameType type, const google::protobuf::MessageLite& header) {
+net::Response FrameResponse(const Request& request, FrameType type,
+                            const google::protobuf::MessageLite& header) {
   std::string bytes;
   AppendFrame(bytes, type, kFrameFlagResponse, request.frame.correlation_id, header);
   net::Response response;
@@ -52,7 +53,8 @@ void PostAnswer(const Request& request,
   request.channel->Post([channel = request.channel, response] { channel->Send(std::move(*response)); });
 }
 
-absl::StatusOr<topic::TopicPtr> FindTopic(const Services& services, const std::string& id, const std::string& name) {
+absl::StatusOr<topic::TopicPtr> FindTopic(const Services& services, const std::string& id,
+                                          const std::string& name) {
   TopicId topic_id;
   if (id.empty()) {
     topic::TopicPtr topic = services.topics->Find(name);
@@ -60,7 +62,8 @@ absl::StatusOr<topic::TopicPtr> FindTopic(const Services& services, const std::s
     return topic;
   }
   if (id.size() != topic_id.bytes.size()) {
-    return MakeError(ErrorCode::kInvalidRequest, absl::StrCat("topic id of ", id.size(), " bytes; it has 16"));
+    return MakeError(ErrorCode::kInvalidRequest,
+                     absl::StrCat("topic id of ", id.size(), " bytes; it has 16"));
   }
   std::memcpy(topic_id.bytes.data(), id.data(), id.size());
   topic::TopicPtr topic = services.topics->Find(topic_id);
@@ -71,8 +74,10 @@ absl::StatusOr<topic::TopicPtr> FindTopic(const Services& services, const std::s
   return topic;
 }
 
-absl::StatusOr<std::shared_ptr<topic::Partition>> FindPartition(const Services& services, const std::string& id,
-                                                                const std::string& name, std::uint32_t partition) {
+absl::StatusOr<std::shared_ptr<topic::Partition>> FindPartition(const Services& services,
+                                                                const std::string& id,
+                                                                const std::string& name,
+                                                                std::uint32_t partition) {
   ASSIGN_OR_RETURN(const topic::TopicPtr topic, FindTopic(services, id, name));
   if (partition >= topic->partitions.size()) {
     return MakeError(ErrorCode::kUnknownTopicOrPartition,

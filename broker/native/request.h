@@ -32,20 +32,25 @@ void FillError(const absl::Status& status, Error* error);
 void Answer(const Request& request, const google::protobuf::MessageLite& header);
 void AnswerError(const Request& request, const absl::Status& error);
 // Answers from any thread.
-void PostAnswer(const Request& request, const absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>>& answer);
+void PostAnswer(const Request& request,
+                const absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>>& answer);
 
 // Finds a topic by id if there is one, else by name. Errors: kUnknownTopicId, kUnknownTopicOrPartition.
-absl::StatusOr<topic::TopicPtr> FindTopic(const Services& services, const std::string& id, const std::string& name);
+absl::StatusOr<topic::TopicPtr> FindTopic(const Services& services, const std::string& id,
+                                          const std::string& name);
 // The same, down to a partition.
-absl::StatusOr<std::shared_ptr<topic::Partition>> FindPartition(const Services& services, const std::string& id,
-                                                                const std::string& name, std::uint32_t partition);
+absl::StatusOr<std::shared_ptr<topic::Partition>> FindPartition(const Services& services,
+                                                                const std::string& id,
+                                                                const std::string& name,
+                                                                std::uint32_t partition);
 
 // A request whose work may block: parses its header, then runs `work` on the file pool, and answers with what
 // it returns.
 template <typename Message>
 void RunBlocking(
     const Request& request,
-    std::function<absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>>(Services&, const Message&)> work) {
+    std::function<absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>>(Services&, const Message&)>
+        work) {
   auto message = std::make_shared<Message>();
   const absl::Status parsed = ParseHeader(request.frame.header, *message);
   if (!parsed.ok()) return AnswerError(request, parsed);
@@ -54,17 +59,17 @@ void RunBlocking(
 }
 
 // The handlers, one file each kind. All are called on the reactor thread with a frame of their type.
-void HandleCreateTopic(const Request& request);     // topic_handlers.cc
+void HandleCreateTopic(const Request& request);  // topic_handlers.cc
 void HandleDeleteTopic(const Request& request);
 void HandleAlterTopic(const Request& request);
 void HandleDescribeTopics(const Request& request);
 void HandleTrimTopic(const Request& request);
-void HandleInitProducer(const Request& request);    // produce_handler.cc
+void HandleInitProducer(const Request& request);  // produce_handler.cc
 void HandleProduce(const Request& request);
-void HandleFetch(const Request& request);           // fetch_handler.cc
-void HandleListOffsets(const Request& request);     // offset_handlers.cc
+void HandleFetch(const Request& request);        // fetch_handler.cc
+void HandleListOffsets(const Request& request);  // offset_handlers.cc
 void HandleCommitOffset(const Request& request);
 void HandleFetchOffset(const Request& request);
-void HandleStats(const Request& request);           // native_session.cc
+void HandleStats(const Request& request);  // stats_handler.cc
 
 }  // namespace headrace::native

@@ -3,7 +3,9 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
+#include "broker/net/server.h"
 #include "broker/topic/offset_store.h"
 #include "broker/topic/producer_ids.h"
 #include "broker/topic/topic_registry.h"
@@ -12,21 +14,34 @@
 
 namespace headrace::native {
 
-class StatsResponse;
-
 // The limits a session tells its client and holds it to.
 struct SessionLimits {
   std::uint64_t frame_size_max = 64 << 20;
-  std::uint64_t batch_size_max = 1 << 20;      // bytes: the default of max.message.bytes
+  std::uint64_t batch_size_max = 1 << 20;  // bytes: the default of max.message.bytes
   std::uint32_t requests_in_flight_max = 0;
-  std::uint64_t push_size_max = 1 << 20;       // bytes of one slice of a stream
-  std::uint64_t waiting_bytes_max = 2 << 20;   // bytes queued on the socket before a stream pauses
-  std::uint64_t fetch_size_max = 64 << 20;     // bytes of one FetchResponse
+  std::uint64_t push_size_max = 1 << 20;      // bytes of one slice of a stream
+  std::uint64_t waiting_bytes_max = 2 << 20;  // bytes queued on the socket before a stream pauses
+  std::uint64_t fetch_size_max = 64 << 20;    // bytes of one FetchResponse
   std::uint32_t fetch_wait_ms_max = 60'000;
-  std::uint32_t produce_timeout_ms = 30'000;   // where the request states none
+  std::uint32_t produce_timeout_ms = 30'000;  // where the request states none
   std::uint32_t partitions_default = 1;
-  std::uint32_t streams_max = 256;             // of one connection
+  std::uint32_t streams_max = 256;  // of one connection
   std::size_t decompressed_size_max = 64 << 20;
+};
+
+// The broker as it stands: what a StatsResponse tells.
+struct BrokerStatus {
+  double uptime_seconds = 0;
+  double cpu_user_seconds = 0;
+  double cpu_system_seconds = 0;
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t open_files = 0;
+  std::uint64_t syncs = 0;
+  std::uint64_t produced_batches = 0;
+  std::uint64_t produced_records = 0;
+  std::uint64_t produced_bytes = 0;
+  net::ServerStats server;
+  std::vector<net::ConnectionSnapshot> connections;  // if asked for
 };
 
 // Owned by the broker; outlives all sessions. Everything in it may be used from any thread.
@@ -41,7 +56,7 @@ struct Services {
   std::string version;
   // Counts a produced batch, for the statistics.
   std::function<void(std::uint32_t records, std::size_t bytes)> count_produced;
-  std::function<void(bool with_connections, StatsResponse& stats)> fill_stats;
+  std::function<BrokerStatus(bool with_connections)> status;
 };
 
 }  // namespace headrace::native

@@ -9,16 +9,16 @@
 
 namespace headrace::native {
 
-// One stream of one connection; its id is the correlation id of its SubscribeRequest. Owned by the session, by
-// shared_ptr because wake-ups of partitions may still be on their way. Reactor thread only, but for those.
+// One stream of one connection; its id is the correlation id of its SubscribeRequest. Owned by the session,
+// by shared_ptr because wake-ups of partitions may still be on their way. Reactor thread only, but for those.
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
   Stream(Services& services, std::shared_ptr<net::Channel> channel, std::uint32_t id);
 
   // Takes the request's partitions, and says of each where it stands, or why it is not in the stream.
   SubscribeResponse Open(const SubscribeRequest& message);
-  // Pushes what is readable while there is credit and the socket takes it; partitions take turns. Called after
-  // Open, when credit or a wake-up came, and when the socket's queue has run low.
+  // Pushes what is readable while there is credit and the socket takes it; partitions take turns. Called
+  // after Open, when credit or a wake-up came, and when the socket's queue has run low.
   void Pump();
   void AddCredit(std::uint64_t bytes);
   // No push and no wake-up after this.

@@ -9,7 +9,8 @@ namespace {
 
 using Answered = absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>>;
 
-void FillPartition(std::uint32_t number, const topic::Partition& partition, PartitionDescription* description) {
+void FillPartition(std::uint32_t number, const topic::Partition& partition,
+                   PartitionDescription* description) {
   const storage::LogOffsets offsets = partition.offsets();
   description->set_partition(number);
   description->set_start_offset(offsets.start);
@@ -66,7 +67,8 @@ absl::StatusOr<topic::TopicPtr> FindOwnTopic(const Services& services, const std
                                              const std::string& name) {
   ASSIGN_OR_RETURN(topic::TopicPtr topic, FindTopic(services, id, name));
   if (topic->name.starts_with("__")) {
-    return MakeError(ErrorCode::kInvalidTopic, absl::StrCat("topic \"", topic->name, "\" is the broker's own"));
+    return MakeError(ErrorCode::kInvalidTopic,
+                     absl::StrCat("topic \"", topic->name, "\" is the broker's own"));
   }
   return topic;
 }
@@ -112,10 +114,18 @@ void DescribeNamed(Services& services, const std::string& id, const std::string&
 
 }  // namespace
 
-void HandleCreateTopic(const Request& request) { RunBlocking<CreateTopicRequest>(request, CreateTopic); }
-void HandleDeleteTopic(const Request& request) { RunBlocking<DeleteTopicRequest>(request, DeleteTopic); }
-void HandleAlterTopic(const Request& request) { RunBlocking<AlterTopicRequest>(request, AlterTopic); }
-void HandleTrimTopic(const Request& request) { RunBlocking<TrimTopicRequest>(request, TrimTopic); }
+void HandleCreateTopic(const Request& request) {
+  RunBlocking<CreateTopicRequest>(request, CreateTopic);
+}
+void HandleDeleteTopic(const Request& request) {
+  RunBlocking<DeleteTopicRequest>(request, DeleteTopic);
+}
+void HandleAlterTopic(const Request& request) {
+  RunBlocking<AlterTopicRequest>(request, AlterTopic);
+}
+void HandleTrimTopic(const Request& request) {
+  RunBlocking<TrimTopicRequest>(request, TrimTopic);
+}
 
 void HandleDescribeTopics(const Request& request) {
   DescribeTopicsRequest message;

@@ -16,10 +16,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using tcp = boost::asio::ip::tcp;
 
-constexpr std::size_t kReadTurn = 1 << 20;         // bytes received before others have their turn
-constexpr std::uint64_t kSendTurn = 1 << 20;       // bytes sent, likewise
-constexpr std::uint64_t kLowWater = 256 << 10;     // bytes queued below which the session may push more
-constexpr std::size_t kFreeRequestSize = 64 << 10; // bytes of a request that need no reservation
+constexpr std::size_t kReadTurn = 1 << 20;          // bytes received before others have their turn
+constexpr std::uint64_t kSendTurn = 1 << 20;        // bytes sent, likewise
+constexpr std::uint64_t kLowWater = 256 << 10;      // bytes queued below which the session may push more
+constexpr std::size_t kFreeRequestSize = 64 << 10;  // bytes of a request that need no reservation
 
 std::string PeerName(const tcp::socket& socket) {
   boost::system::error_code error;
@@ -58,7 +58,8 @@ void Connection::Start() {
   socket_.non_blocking(true, ignored);
   socket_.set_option(tcp::no_delay(true), ignored);
   const int low_water = 256 << 10;
-  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, 25 /* TCP_NOTSENT_LOWAT */, &low_water, sizeof low_water);
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, 25 /* TCP_NOTSENT_LOWAT */, &low_water,
+               sizeof low_water);
   if (shared_.draining.load()) return CloseNow();
   WaitReadable();
 }
@@ -68,10 +69,11 @@ void Connection::Start() {
 void Connection::WaitReadable() {
   if (closed_ || closing_ || waiting_readable_) return;
   waiting_readable_ = true;
-  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
-    self->waiting_readable_ = false;
-    if (!error) self->OnReadable();
-  });
+  socket_.async_wait(tcp::socket::wait_read,
+                     [self = shared_from_this()](const boost::system::error_code& error) {
+                       self->waiting_readable_ = false;
+                       if (!error) self->OnReadable();
+                     });
 }
 
 void Connection::OnReadable() {
@@ -100,8 +102,10 @@ void Connection::ReadTurn() {
   handling_ = false;
   if (closed_) return;
   const bool partial = (reader_ && reader_->partial()) || (!reader_ && !first_bytes_.empty());
-  if (!partial) request_began_ = {};
-  else if (request_began_ == Clock::time_point{}) request_began_ = Clock::now();
+  if (!partial)
+    request_began_ = {};
+  else if (request_began_ == Clock::time_point{})
+    request_began_ = Clock::now();
   Flush();
 }
 
@@ -260,10 +264,18 @@ void Connection::Flush() {
       stalled_since_.store(0, std::memory_order_relaxed);
       if (closing_ && (!draining_ || in_flight_ == 0)) CloseNow();
       break;
-    case Output::Outcome::kTurnOver: ScheduleFlush(); break;
-    case Output::Outcome::kFull: WaitWritable(); break;
-    case Output::Outcome::kCold: WarmUpAndFlush(); break;
-    case Output::Outcome::kPeerGone: CloseNow(); break;
+    case Output::Outcome::kTurnOver:
+      ScheduleFlush();
+      break;
+    case Output::Outcome::kFull:
+      WaitWritable();
+      break;
+    case Output::Outcome::kCold:
+      WarmUpAndFlush();
+      break;
+    case Output::Outcome::kPeerGone:
+      CloseNow();
+      break;
     case Output::Outcome::kFailed:
       spdlog::error("net: {}: {}; the connection is closed", peer_, output_.failure());
       CloseNow();
@@ -274,10 +286,11 @@ void Connection::Flush() {
 void Connection::WaitWritable() {
   waiting_writable_ = true;
   stalled_since_.store(output_moved_.time_since_epoch().count(), std::memory_order_relaxed);
-  socket_.async_wait(tcp::socket::wait_write, [self = shared_from_this()](const boost::system::error_code& error) {
-    self->waiting_writable_ = false;
-    if (!error) self->Flush();
-  });
+  socket_.async_wait(tcp::socket::wait_write,
+                     [self = shared_from_this()](const boost::system::error_code& error) {
+                       self->waiting_writable_ = false;
+                       if (!error) self->Flush();
+                     });
 }
 
 void Connection::WarmUpAndFlush() {

@@ -16,8 +16,8 @@
 namespace headrace::net {
 
 // Lives on one reactor from its accept to its end; only Post, Snapshot and the constant getters are for other
-// threads. Kept alive by the reactor's list, by what is posted, and by its session's requests in flight. Stops
-// reading (back-pressure) while too much is in flight. Closed for good by CloseNow.
+// threads. Kept alive by the reactor's list, by what is posted, and by its session's requests in flight.
+// Stops reading (back-pressure) while too much is in flight. Closed for good by CloseNow.
 class Connection final : public Channel, public std::enable_shared_from_this<Connection> {
  public:
   Connection(Reactor& reactor, boost::asio::ip::tcp::socket socket);
@@ -69,22 +69,22 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   const std::uint64_t id_;
   std::string peer_;
   std::unique_ptr<Session> session_;
-  std::string first_bytes_;             // until the protocol is known
-  std::optional<FrameReader> reader_;   // since the protocol is known
+  std::string first_bytes_;            // until the protocol is known
+  std::optional<FrameReader> reader_;  // since the protocol is known
   TransferCounters transfers_;
   Output output_;
-  std::uint64_t reserved_ = 0;          // of the shared request memory, for the frame on its way in
+  std::uint64_t reserved_ = 0;  // of the shared request memory, for the frame on its way in
 
   bool closed_ = false;
-  bool closing_ = false;        // reads nothing more; closed once the output is empty
-  bool draining_ = false;       // likewise, and waits for what is in flight
-  bool handling_ = false;       // inside the session: sending waits until it has returned
+  bool closing_ = false;   // reads nothing more; closed once the output is empty
+  bool draining_ = false;  // likewise, and waits for what is in flight
+  bool handling_ = false;  // inside the session: sending waits until it has returned
   bool waiting_readable_ = false;
   bool waiting_writable_ = false;
   bool warming_ = false;
   bool flush_posted_ = false;
   bool read_posted_ = false;
-  std::size_t in_flight_ = 0;         // requests
+  std::size_t in_flight_ = 0;  // requests
   std::size_t in_flight_bytes_ = 0;
   std::chrono::steady_clock::time_point request_began_{};  // of a partial request; zero: none
   std::chrono::steady_clock::time_point output_moved_{};

@@ -9,7 +9,8 @@
 namespace headrace::net {
 namespace {
 
-constexpr std::size_t kRestSize = 4 << 10;   // a partial frame up to this long is kept in a buffer of this size
+constexpr std::size_t kRestSize =
+    4 << 10;  // a partial frame up to this long is kept in a buffer of this size
 constexpr std::size_t kUsefulRoom = 4 << 10;  // with less room than this a new chunk is worth its allocation
 
 }  // namespace

@@ -11,8 +11,8 @@
 namespace headrace::net {
 
 // A frame is a 4-byte big-endian length and that many bytes. Frames share the 64 KiB chunk they arrived in; a
-// larger one gets a buffer of its own. An idle reader holds no memory, one with a few bytes of a frame a small
-// buffer. Owned by its connection, on its reactor.
+// larger one gets a buffer of its own. An idle reader holds no memory, one with a few bytes of a frame a
+// small buffer. Owned by its connection, on its reactor.
 class FrameReader {
  public:
   static constexpr std::size_t kChunkSize = 64 << 10;

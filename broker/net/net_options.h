@@ -13,13 +13,14 @@ namespace headrace::net {
 
 struct NetOptions {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 0;       // 0: a free one
-  std::uint32_t reactors = 0;   // 0: one for each core
+  std::uint16_t port = 0;      // 0: a free one
+  std::uint32_t reactors = 0;  // 0: one for each core
   std::uint32_t connections_max = 10'000;
   // A connection over one of these is not read until answers bring it below. One request may always proceed.
   std::uint32_t requests_in_flight_max = 256;
   std::uint64_t in_flight_bytes_max = 16 << 20;
-  // Of all requests larger than 64 KiB together; each reserves its size before it is read. One may always proceed.
+  // Of all requests larger than 64 KiB together; each reserves its size before it is read. One may always
+  // proceed.
   std::uint64_t request_memory_max = 256 << 20;
   std::chrono::milliseconds request_timeout{30'000};  // from a request's first byte to its last
   std::chrono::milliseconds stall_timeout{30'000};    // a peer that takes nothing, with data pending

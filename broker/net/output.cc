@@ -13,9 +13,9 @@
 namespace headrace::net {
 namespace {
 
-constexpr std::size_t kRunsMax = 64;               // byte runs of one system call
-constexpr std::uint64_t kReadSize = 64 << 10;      // bytes of one read of a slice
-constexpr std::uint64_t kSliceSize = 512 << 10;    // bytes of one sendfile
+constexpr std::size_t kRunsMax = 64;             // byte runs of one system call
+constexpr std::uint64_t kReadSize = 64 << 10;    // bytes of one read of a slice
+constexpr std::uint64_t kSliceSize = 512 << 10;  // bytes of one sendfile
 
 // One buffer for each reactor thread: what it holds never outlives a call.
 MutableByteSpan ReadBuffer() {
@@ -116,7 +116,9 @@ SendResult Output::SendSlice(std::uint64_t budget) {
       result = SendByMmap(socket_, slice, length);
       Count(transfer, result, length, result.bytes);
       break;
-    case Transfer::kRead: result = SendByRead(slice, std::min(length, kReadSize)); break;
+    case Transfer::kRead:
+      result = SendByRead(slice, std::min(length, kReadSize));
+      break;
   }
   return result;
 }
@@ -131,7 +133,8 @@ SendResult Output::SendByRead(const storage::FileSlice& slice, std::uint64_t len
   return result;
 }
 
-void Output::Count(Transfer transfer, const SendResult& result, std::uint64_t offered, std::uint64_t through_user) {
+void Output::Count(Transfer transfer, const SendResult& result, std::uint64_t offered,
+                   std::uint64_t through_user) {
   for (TransferCounters* counters : {&own_, &total_}) {
     TransferCounters::Strategy& strategy = (*counters)[transfer];
     strategy.calls.fetch_add(1, std::memory_order_relaxed);
@@ -176,9 +179,9 @@ Output::Outcome Output::Fail(const SendResult& result) {
     if (slice != nullptr) break;
     slice = std::get_if<storage::FileSlice>(&piece);
   }
-  const std::string where =
-      slice != nullptr ? absl::StrCat(slice->file->path(), " at ", slice->position, ", ", slice->length, " bytes")
-                       : "a response";
+  const std::string where = slice != nullptr ? absl::StrCat(slice->file->path(), " at ", slice->position,
+                                                            ", ", slice->length, " bytes")
+                                             : "a response";
   failure_ = result.kind == SendResult::Kind::kFileShort
                  ? absl::StrCat("sending ", where, ": the file is shorter than it was, or cannot be read")
                  : absl::StrCat("sending ", where, ": ", std::strerror(result.error));

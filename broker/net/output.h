@@ -10,18 +10,18 @@
 
 namespace headrace::net {
 
-// An ordered queue of byte runs and file slices. Byte runs that follow each other go with one system call; one
-// before a slice is sent with MSG_MORE, or together with a slice that is small. Owned by its connection, on its
-// reactor; the counters are read by others.
+// An ordered queue of byte runs and file slices. Byte runs that follow each other go with one system call;
+// one before a slice is sent with MSG_MORE, or together with a slice that is small. Owned by its connection,
+// on its reactor; the counters are read by others.
 class Output {
  public:
   enum class Outcome {
-    kDrained,    // everything is in the socket
-    kTurnOver,   // the budget is used up; there is more
-    kFull,       // wait until the socket is writable
-    kCold,       // the range cold() is not in the page cache: warm it up, then MarkWarm
-    kPeerGone,   // reset or closed
-    kFailed,     // failure() says what; the connection must be closed
+    kDrained,   // everything is in the socket
+    kTurnOver,  // the budget is used up; there is more
+    kFull,      // wait until the socket is writable
+    kCold,      // the range cold() is not in the page cache: warm it up, then MarkWarm
+    kPeerGone,  // reset or closed
+    kFailed,    // failure() says what; the connection must be closed
   };
 
   Output(int socket, const TransferChoice& choice, ResidencyProbe probe, TransferCounters& own,

@@ -13,13 +13,18 @@ constexpr std::size_t kErrorPeersMax = 1024;
 }  // namespace
 
 Reactor::Reactor(SharedState& shared, std::uint32_t)
-    : shared_(shared), work_(boost::asio::make_work_guard(context_)), timer_(context_), sweep_timer_(context_) {
+    : shared_(shared),
+      work_(boost::asio::make_work_guard(context_)),
+      timer_(context_),
+      sweep_timer_(context_) {
   // A deadline is noticed within a quarter of the shortest time-out, and a second at the latest.
   const auto shortest = std::min(shared.options.request_timeout, shared.options.stall_timeout);
   sweep_interval_ = std::clamp(shortest / 4, std::chrono::milliseconds(10), std::chrono::milliseconds(1000));
 }
 
-Reactor::~Reactor() { StopAndJoin(); }
+Reactor::~Reactor() {
+  StopAndJoin();
+}
 
 void Reactor::Start() {
   Post([this] { Sweep(); });

@@ -54,7 +54,8 @@ bool ByteIsResident(int descriptor, std::uint64_t position) {
 
 bool ByNowait(const storage::FileSlice& range) {
   const int descriptor = range.file->descriptor();
-  return ByteIsResident(descriptor, range.position) && ByteIsResident(descriptor, range.position + range.length - 1);
+  return ByteIsResident(descriptor, range.position) &&
+         ByteIsResident(descriptor, range.position + range.length - 1);
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ enum class ResidencyProbe : std::uint8_t {
 };
 std::optional<ResidencyProbe> ParseResidency(std::string_view name);
 
-// Whether sending these bytes will probably not wait for the disk. Costs well under a microsecond. Thread: any.
+// Whether sending these bytes will probably not wait for the disk. Costs well under a microsecond. Thread:
+// any.
 bool IsResident(const storage::FileSlice& range, ResidencyProbe probe);
 
 // Brings the range into the page cache. Blocking: for the file pool.

@@ -7,8 +7,8 @@
 #include <future>
 #include <thread>
 
-#include <boost/asio/ip/tcp.hpp>
 #include <spdlog/spdlog.h>
+#include <boost/asio/ip/tcp.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "broker/net/connection.h"
@@ -25,10 +25,11 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 
 absl::Status ListenError(const NetOptions& options, const boost::system::error_code& error) {
   std::string advice;
-  if (error == boost::asio::error::address_in_use) advice = "; another program has it: stop that, or choose a port";
+  if (error == boost::asio::error::address_in_use)
+    advice = "; another program has it: stop that, or choose a port";
   if (error == boost::asio::error::access_denied) advice = "; ports below 1024 need a privilege";
-  return absl::UnavailableError(absl::StrCat("cannot listen on ", options.address, " port ", options.port, ": ",
-                                             error.message(), advice, " (settings listen and port)"));
+  return absl::UnavailableError(absl::StrCat("cannot listen on ", options.address, " port ", options.port,
+                                             ": ", error.message(), advice, " (settings listen and port)"));
 }
 
 }  // namespace
@@ -88,7 +89,8 @@ class Server::Impl {
     ForEachConnection([](Connection& connection) { connection.Drain(); });
     {
       const core::MutexLock lock(shared_.drained_mutex);
-      shared_.drained.wait_until(shared_.drained_mutex, deadline, [this] { return shared_.connections.load() == 0; });
+      shared_.drained.wait_until(shared_.drained_mutex, deadline,
+                                 [this] { return shared_.connections.load() == 0; });
     }
     ForEachConnection([](Connection& connection) { connection.CloseNow(); });
     for (const auto& reactor : reactors_) reactor->StopAndJoin();
@@ -135,7 +137,8 @@ class Server::Impl {
     Reactor& reactor = *reactors_[next_reactor_++ % reactors_.size()];
     acceptor_->async_accept(reactor.context(),
                             [this, &reactor](const boost::system::error_code& error, tcp::socket socket) {
-                              if (error == boost::asio::error::operation_aborted || !acceptor_->is_open()) return;
+                              if (error == boost::asio::error::operation_aborted || !acceptor_->is_open())
+                                return;
                               if (error) return PauseAccepting(error);
                               Admit(reactor, std::move(socket));
                               Accept();
@@ -149,8 +152,9 @@ class Server::Impl {
       shared_.client_errors.fetch_add(1);
       std::uint64_t suppressed = 0;
       if (reactors_.front()->MayLogError("connections_max:", suppressed)) {
-        spdlog::warn("net: refused a connection: {} are open (setting connections_max); {} more refused unlogged",
-                     shared_.options.connections_max, suppressed);
+        spdlog::warn(
+            "net: refused a connection: {} are open (setting connections_max); {} more refused unlogged",
+            shared_.options.connections_max, suppressed);
       }
       return;  // the socket closes
     }
@@ -180,11 +184,23 @@ Server::Server(const NetOptions& options, storage::FilePool& pool, std::vector<P
     : impl_(std::make_unique<Impl>(options, pool, std::move(protocols))) {}
 Server::~Server() = default;
 
-absl::Status Server::Start() { return impl_->Start(); }
-std::uint16_t Server::port() const { return impl_->port(); }
-void Server::StopAccepting() { impl_->StopAccepting(); }
-void Server::CloseAll(std::chrono::steady_clock::time_point deadline) { impl_->CloseAll(deadline); }
-ServerStats Server::Stats() const { return impl_->Stats(); }
-std::vector<ConnectionSnapshot> Server::Connections() const { return impl_->Connections(); }
+absl::Status Server::Start() {
+  return impl_->Start();
+}
+std::uint16_t Server::port() const {
+  return impl_->port();
+}
+void Server::StopAccepting() {
+  impl_->StopAccepting();
+}
+void Server::CloseAll(std::chrono::steady_clock::time_point deadline) {
+  impl_->CloseAll(deadline);
+}
+ServerStats Server::Stats() const {
+  return impl_->Stats();
+}
+std::vector<ConnectionSnapshot> Server::Connections() const {
+  return impl_->Connections();
+}
 
 }  // namespace headrace::net

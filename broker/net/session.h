@@ -43,7 +43,8 @@ class Channel {
   // Runs `function` on the reactor thread. Thread: any. If the connection closes first it may still run.
   virtual void Post(std::function<void()> function) = 0;
   // Runs `function` on the reactor thread at `deadline`, once, unless cancelled.
-  virtual TimerId StartTimer(std::chrono::steady_clock::time_point deadline, std::function<void()> function) = 0;
+  virtual TimerId StartTimer(std::chrono::steady_clock::time_point deadline,
+                             std::function<void()> function) = 0;
   virtual void CancelTimer(TimerId timer) = 0;
 
   virtual std::uint64_t id() const = 0;

@@ -15,7 +15,9 @@ constexpr std::array<std::string_view, kTransferCount> kNames = {"sendfile", "mm
 
 }  // namespace
 
-std::string_view NameOf(Transfer transfer) { return kNames[static_cast<std::size_t>(transfer)]; }
+std::string_view NameOf(Transfer transfer) {
+  return kNames[static_cast<std::size_t>(transfer)];
+}
 
 std::optional<TransferChoice> ParseTransfer(std::string_view name) {
   TransferChoice choice;
@@ -32,8 +34,12 @@ TransferSnapshot TransferCounters::Snapshot() const {
   TransferSnapshot snapshot;
   for (std::size_t i = 0; i < kTransferCount; ++i) {
     const Strategy& from = strategies_[i];
-    snapshot[i] = {kNames[i], from.calls.load(), from.bytes.load(), from.bytes_through_user.load(),
-                   from.short_sends.load(), from.waits.load()};
+    snapshot[i] = {kNames[i],
+                   from.calls.load(),
+                   from.bytes.load(),
+                   from.bytes_through_user.load(),
+                   from.short_sends.load(),
+                   from.waits.load()};
   }
   return snapshot;
 }
@@ -57,12 +63,17 @@ SendResult ResultOf(ssize_t count) {
   }
   result.error = errno;
   switch (result.error) {
-    case EAGAIN: result.kind = SendResult::Kind::kFull; break;
+    case EAGAIN:
+      result.kind = SendResult::Kind::kFull;
+      break;
     case EPIPE:
     case ECONNRESET:
     case ENOTCONN:
-    case ETIMEDOUT: result.kind = SendResult::Kind::kPeerGone; break;
-    default: result.kind = SendResult::Kind::kFailed;
+    case ETIMEDOUT:
+      result.kind = SendResult::Kind::kPeerGone;
+      break;
+    default:
+      result.kind = SendResult::Kind::kFailed;
   }
   return result;
 }

@@ -13,9 +13,9 @@ namespace headrace::net {
 
 // The three ways, in the order of the counters.
 //
-//   way        system calls     record bytes cross user space    copies by the CPU (as the kernel documents them)
-//   sendfile   sendfile         no                               none into the socket: pages are referenced
-//   mmap       send             no read, but sent from a mapping one, page cache to socket buffer
+//   way        system calls     record bytes cross user space    copies by the CPU (as the kernel documents
+//   them) sendfile   sendfile         no                               none into the socket: pages are
+//   referenced mmap       send             no read, but sent from a mapping one, page cache to socket buffer
 //   read       pread + send     yes                              two, page cache to buffer to socket buffer
 enum class Transfer : std::uint8_t { kSendfile, kMmap, kRead };
 inline constexpr std::size_t kTransferCount = 3;
@@ -69,11 +69,11 @@ void AddTo(TransferSnapshot& to, const TransferSnapshot& from);
 // What one attempt to send came to.
 struct SendResult {
   enum class Kind {
-    kSent,        // `bytes` were taken
-    kFull,        // the socket takes nothing now: wait until it is writable
-    kPeerGone,    // reset or closed by the peer
-    kFileShort,   // the file ends before the slice does: the response is broken
-    kFailed,      // `error` is errno of something that should not fail
+    kSent,       // `bytes` were taken
+    kFull,       // the socket takes nothing now: wait until it is writable
+    kPeerGone,   // reset or closed by the peer
+    kFileShort,  // the file ends before the slice does: the response is broken
+    kFailed,     // `error` is errno of something that should not fail
   } kind = Kind::kSent;
   std::uint64_t bytes = 0;
   int error = 0;

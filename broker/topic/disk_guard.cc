@@ -12,9 +12,10 @@ DiskGuard::DiskGuard(storage::FileSystem& files, std::string path) : files_(file
 
 absl::Status DiskGuard::Check() const {
   if (!full_.load(std::memory_order_relaxed)) return absl::OkStatus();
-  return MakeError(ErrorCode::kDiskFull,
-                   absl::StrCat("the disk of ", path_, " has ", free_.load(), " bytes free and ", reserve_.load(),
-                                " are kept in reserve; free some space and produce goes on by itself"));
+  return MakeError(
+      ErrorCode::kDiskFull,
+      absl::StrCat("the disk of ", path_, " has ", free_.load(), " bytes free and ", reserve_.load(),
+                   " are kept in reserve; free some space and produce goes on by itself"));
 }
 
 void DiskGuard::Refresh() {

@@ -6,9 +6,13 @@ namespace headrace::topic {
 
 Janitor::Janitor(TopicRegistry& registry, DiskGuard& disk, const JanitorOptions& options,
                  std::function<void(const std::string&)> report)
-    : registry_(registry), disk_(disk), options_(options), report_(std::move(report)), thread_([this] { Run(); }) {}
+    : registry_(registry), disk_(disk), options_(options), report_(std::move(report)), thread_([this] {
+        Run();
+      }) {}
 
-Janitor::~Janitor() { Stop(); }
+Janitor::~Janitor() {
+  Stop();
+}
 
 void Janitor::Stop() {
   {

@@ -13,7 +13,7 @@
 namespace headrace::topic {
 
 struct JanitorOptions {
-  std::chrono::milliseconds sync_interval{1000};        // written topics' unsynced bytes, and the disk guard
+  std::chrono::milliseconds sync_interval{1000};  // written topics' unsynced bytes, and the disk guard
   std::chrono::milliseconds retention_interval{10'000};
 };
 

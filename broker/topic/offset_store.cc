@@ -11,9 +11,9 @@
 namespace headrace::topic {
 namespace {
 
-constexpr std::uint64_t kReadSize = 1 << 20;              // bytes of a replayed slice
-constexpr std::size_t kSnapshotBatchSize = 256 << 10;     // bytes of a snapshot's batch
-constexpr std::size_t kDecompressedSizeMax = 64 << 20;    // our own batches are never compressed
+constexpr std::uint64_t kReadSize = 1 << 20;            // bytes of a replayed slice
+constexpr std::size_t kSnapshotBatchSize = 256 << 10;   // bytes of a snapshot's batch
+constexpr std::size_t kDecompressedSizeMax = 64 << 20;  // our own batches are never compressed
 constexpr std::size_t kKeyFixedSize = 2 + 16 + 4;
 constexpr std::size_t kValueFixedSize = 8 + 8;
 
@@ -64,7 +64,9 @@ OffsetStore::OffsetStore(TopicRegistry& registry, storage::FilePool& pool, stora
 absl::Status OffsetStore::Load() {
   CreateTopicOptions options;
   options.name = kTopicName;
-  options.configs = {{"durability", "durable"}, {"retention.ms", "-1"}, {"retention.bytes", "-1"},
+  options.configs = {{"durability", "durable"},
+                     {"retention.ms", "-1"},
+                     {"retention.bytes", "-1"},
                      {"segment.bytes", std::to_string(1 << 20)}};
   options.if_not_exists = true;
   options.internal = true;
@@ -139,7 +141,8 @@ void OffsetStore::Commit(const std::string& consumer, std::vector<OffsetCommit> 
 void OffsetStore::AppendCommit(Pending pending) {
   RecordBatchBuilder builder;
   for (const OffsetCommit& commit : pending.commits) {
-    AddRecord(builder, pending.consumer, commit.partition, {commit.offset, commit.metadata, pending.time, -1});
+    AddRecord(builder, pending.consumer, commit.partition,
+              {commit.offset, commit.metadata, pending.time, -1});
   }
   auto batch = builder.Build();
   HEADRACE_CHECK(batch.ok());  // uncompressed: nothing in it can fail
@@ -147,9 +150,10 @@ void OffsetStore::AppendCommit(Pending pending) {
   // The topic is durable, so the outcome comes from the flusher's thread; an immediate refusal must not be
   // called under our lock either, and is handed to the pool.
   auto shared = std::make_shared<Pending>(std::move(pending));
-  partition_->Append(MakeAppend(*std::move(batch), [this, shared](const absl::StatusOr<AppendOutcome>& outcome) {
-    pool_.Post([this, shared, outcome] { FinishCommit(*shared, outcome); });
-  }));
+  partition_->Append(
+      MakeAppend(*std::move(batch), [this, shared](const absl::StatusOr<AppendOutcome>& outcome) {
+        pool_.Post([this, shared, outcome] { FinishCommit(*shared, outcome); });
+      }));
 }
 
 void OffsetStore::FinishCommit(const Pending& pending, const absl::StatusOr<AppendOutcome>& outcome) {
@@ -182,7 +186,8 @@ absl::Status OffsetStore::AppendSnapshot() {
   RecordBatchBuilder builder;
   for (const auto& [consumer, positions] : consumers_) {
     for (const auto& [partition, committed] : positions) {
-      if (registry_.Find(partition.topic) == nullptr) continue;  // the topic is gone, and its positions with it
+      if (registry_.Find(partition.topic) == nullptr)
+        continue;  // the topic is gone, and its positions with it
       AddRecord(builder, consumer, partition, committed);
       if (builder.size() < kSnapshotBatchSize) continue;
       ASSIGN_OR_RETURN(batches.emplace_back(), builder.Build());
@@ -197,10 +202,11 @@ absl::Status OffsetStore::AppendSnapshot() {
     snapshot_size_ += batches[i].size();
     const bool first = i == 0;
     const bool last = i + 1 == batches.size();
-    partition_->Append(MakeAppend(std::move(batches[i]), [=, this](const absl::StatusOr<AppendOutcome>& outcome) {
-      if (first && outcome.ok()) *base = outcome->base_offset;
-      if (last && outcome.ok() && *base >= 0) pool_.Post([this, base] { TrimToSnapshot(*base); });
-    }));
+    partition_->Append(
+        MakeAppend(std::move(batches[i]), [=, this](const absl::StatusOr<AppendOutcome>& outcome) {
+          if (first && outcome.ok()) *base = outcome->base_offset;
+          if (last && outcome.ok() && *base >= 0) pool_.Post([this, base] { TrimToSnapshot(*base); });
+        }));
   }
   return absl::OkStatus();
 }

@@ -49,7 +49,8 @@ absl::Status Partition::status() const {
 
 absl::Status Partition::CheckOpen(bool internal) const {
   RETURN_IF_ERROR(status());
-  if (services_.stopping->load()) return MakeError(ErrorCode::kShuttingDown, "the broker is stopping; reconnect");
+  if (services_.stopping->load())
+    return MakeError(ErrorCode::kShuttingDown, "the broker is stopping; reconnect");
   return internal ? absl::OkStatus() : services_.disk->Check();
 }
 
@@ -234,7 +235,8 @@ void Partition::FinishSync(const absl::Status& status, const storage::SyncPoint&
   waiters_.WakeAll();
 }
 
-absl::StatusOr<storage::FileSlice> Partition::Read(storage::ReadCursor& cursor, std::uint64_t size_max) const {
+absl::StatusOr<storage::FileSlice> Partition::Read(storage::ReadCursor& cursor,
+                                                   std::uint64_t size_max) const {
   RETURN_IF_ERROR(deleted_status());
   absl::StatusOr<storage::FileSlice> slice = log_->Read(cursor, size_max);
   if (!slice.ok()) return WithName(slice.status(), name_);

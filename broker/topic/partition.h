@@ -22,8 +22,8 @@ struct AppendOutcome {
   bool duplicate = false;
   TimestampMs append_time = 0;  // broker's wall clock
 };
-// Called exactly once: on the caller's thread before Append returns, or later on the flusher's thread. It must
-// not block.
+// Called exactly once: on the caller's thread before Append returns, or later on the flusher's thread. It
+// must not block.
 using AppendCallback = std::function<void(const absl::StatusOr<AppendOutcome>&)>;
 
 // One checked batch on its way into the log. `owner` keeps `bytes` alive.
@@ -46,7 +46,8 @@ struct PartitionServices {
 // How an append travels depends on the topic's durability (storage/README.md has the argument): a written
 // topic's batch is written on the caller's thread; a durable one's is given its offset there, and the flusher
 // writes, syncs, publishes and acknowledges it with its group. Owned by its Topic, by shared_ptr because
-// flush jobs and streams outlive a delete. Thread: any. Never blocks a reader, never syncs on the caller's thread.
+// flush jobs and streams outlive a delete. Thread: any. Never blocks a reader, never syncs on the caller's
+// thread.
 class Partition : public std::enable_shared_from_this<Partition> {
  public:
   Partition(std::string name, std::unique_ptr<storage::Log> log, const TopicConfig& config,
@@ -105,8 +106,10 @@ class Partition : public std::enable_shared_from_this<Partition> {
   absl::StatusOr<storage::SyncPoint> WriteGroup(Group& group) HEADRACE_EXCLUDES(mutex_, log_mutex_);
   void FinishGroup(Group& group, const absl::Status& status, const storage::SyncPoint& point)
       HEADRACE_EXCLUDES(mutex_, log_mutex_);
-  void FinishSync(const absl::Status& status, const storage::SyncPoint& point) HEADRACE_EXCLUDES(mutex_, log_mutex_);
-  // After a failed write: everything staged and not written fails with it, and staging starts at the log's end.
+  void FinishSync(const absl::Status& status, const storage::SyncPoint& point)
+      HEADRACE_EXCLUDES(mutex_, log_mutex_);
+  // After a failed write: everything staged and not written fails with it, and staging starts at the log's
+  // end.
   void Rollback(const absl::Status& error) HEADRACE_EXCLUDES(mutex_, log_mutex_);
   void ResetStaging() HEADRACE_REQUIRES(mutex_, log_mutex_);
 
@@ -126,7 +129,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   storage::ProducerState staged_producers_ HEADRACE_GUARDED_BY(mutex_);
   Group queue_ HEADRACE_GUARDED_BY(mutex_);
   bool flush_submitted_ HEADRACE_GUARDED_BY(mutex_) = false;
-  bool group_writing_ HEADRACE_GUARDED_BY(mutex_) = false;  // a group left the queue and is not yet in the log
+  bool group_writing_ HEADRACE_GUARDED_BY(mutex_) =
+      false;  // a group left the queue and is not yet in the log
   bool sync_submitted_ HEADRACE_GUARDED_BY(mutex_) = false;
   std::uint64_t unsynced_bytes_ HEADRACE_GUARDED_BY(mutex_) = 0;
 

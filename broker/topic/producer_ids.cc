@@ -23,8 +23,9 @@ absl::StatusOr<std::unique_ptr<ProducerIds>> ProducerIds::Open(storage::FileSyst
   const auto file = storage::ReadSmallFile(files, path);
   if (file.ok()) {
     if (file->format != kFormat || file->content.size() != sizeof next) {
-      return absl::DataLossError(absl::StrCat(path, " has format ", file->format, " and ", file->content.size(),
-                                              " bytes; format ", kFormat, " with ", sizeof next, " was expected"));
+      return absl::DataLossError(absl::StrCat(path, " has format ", file->format, " and ",
+                                              file->content.size(), " bytes; format ", kFormat, " with ",
+                                              sizeof next, " was expected"));
     }
     next = LoadBigEndian<std::int64_t>(file->content.data());
   } else if (!absl::IsNotFound(file.status())) {
@@ -37,7 +38,8 @@ absl::StatusOr<ProducerIdentity> ProducerIds::Next(const ProducerIdentity& forme
   const core::MutexLock lock(mutex_);
   if (former.id != kNoProducerId) {
     if (former.id < 0 || former.id >= next_) {
-      return MakeError(ErrorCode::kInvalidRequest, absl::StrCat("producer id ", former.id, " was never handed out"));
+      return MakeError(ErrorCode::kInvalidRequest,
+                       absl::StrCat("producer id ", former.id, " was never handed out"));
     }
     if (former.epoch >= 0 && former.epoch < std::numeric_limits<std::int16_t>::max()) {
       return ProducerIdentity{former.id, static_cast<std::int16_t>(former.epoch + 1)};

@@ -21,7 +21,8 @@ class ProducerIds {
  public:
   static constexpr ProducerId kBlockSize = 1000;
 
-  static absl::StatusOr<std::unique_ptr<ProducerIds>> Open(storage::FileSystem& files, const std::string& directory);
+  static absl::StatusOr<std::unique_ptr<ProducerIds>> Open(storage::FileSystem& files,
+                                                           const std::string& directory);
 
   // A new identity; or, for a `former` one, the same id with the next epoch (a new id when epochs run out).
   // Errors: kInvalidRequest for a former id that was never handed out; the disk's.

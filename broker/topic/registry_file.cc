@@ -19,7 +19,8 @@ struct Line {
 };
 
 absl::Status Damaged(std::string_view line) {
-  return absl::DataLossError(absl::StrCat("topic registry: this line is not a topic: \"", std::string(line), "\""));
+  return absl::DataLossError(
+      absl::StrCat("topic registry: this line is not a topic: \"", std::string(line), "\""));
 }
 
 absl::StatusOr<Line> ParseLine(const std::string& text, const TopicConfig& defaults) {
@@ -28,7 +29,8 @@ absl::StatusOr<Line> ParseLine(const std::string& text, const TopicConfig& defau
   std::string id;
   if (!(words >> line.topic.name >> id >> line.partitions)) return Damaged(text);
   const std::optional<TopicId> parsed = TopicId::Parse(id);
-  if (!parsed || line.partitions == 0 || line.partitions > TopicRegistry::kPartitionsMax) return Damaged(text);
+  if (!parsed || line.partitions == 0 || line.partitions > TopicRegistry::kPartitionsMax)
+    return Damaged(text);
   line.topic.id = *parsed;
   line.topic.config = defaults;
   for (std::string word; words >> word;) {
@@ -78,8 +80,8 @@ absl::Status TopicRegistry::Save(const TopicMap& topics) {
   return storage::ReplaceSmallFile(files_, directory_.path() + "/registry", kFormat, AsBytes(text));
 }
 
-absl::StatusOr<std::shared_ptr<Partition>> TopicRegistry::OpenPartition(const Topic& topic, PartitionId number,
-                                                                        bool fresh,
+absl::StatusOr<std::shared_ptr<Partition>> TopicRegistry::OpenPartition(const Topic& topic,
+                                                                        PartitionId number, bool fresh,
                                                                         storage::RecoveryReport* report) {
   const TopicPartition key{topic.id, number};
   // A fresh log has no directory yet, which is what an empty summary says.
@@ -87,7 +89,8 @@ absl::StatusOr<std::shared_ptr<Partition>> TopicRegistry::OpenPartition(const To
       fresh ? std::optional<storage::LogSummary>(std::in_place) : directory_.SummaryOf(key);
   ASSIGN_OR_RETURN(auto log, storage::Log::Open(directory_.environment(), directory_.LogPath(key),
                                                 topic.config.log, summary, report));
-  return std::make_shared<Partition>(absl::StrCat(topic.name, "-", number), std::move(log), topic.config, services_);
+  return std::make_shared<Partition>(absl::StrCat(topic.name, "-", number), std::move(log), topic.config,
+                                     services_);
 }
 
 absl::Status TopicRegistry::Load(storage::FilePool& pool, const RecoveredFunction& recovered) {
@@ -95,8 +98,8 @@ absl::Status TopicRegistry::Load(storage::FilePool& pool, const RecoveredFunctio
   std::string text;
   if (file.ok()) {
     if (file->format > kFormat) {
-      return absl::FailedPreconditionError(absl::StrCat(directory_.path(), "/registry has format ", file->format,
-                                                        "; this broker knows up to ", kFormat));
+      return absl::FailedPreconditionError(absl::StrCat(directory_.path(), "/registry has format ",
+                                                        file->format, "; this broker knows up to ", kFormat));
     }
     text = AsText(file->content);
   } else if (!absl::IsNotFound(file.status())) {
@@ -120,8 +123,8 @@ absl::Status TopicRegistry::Load(storage::FilePool& pool, const RecoveredFunctio
   return absl::OkStatus();
 }
 
-absl::Status TopicRegistry::OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, storage::FilePool& pool,
-                                    const RecoveredFunction& recovered) {
+absl::Status TopicRegistry::OpenAll(const std::vector<std::shared_ptr<Topic>>& topics,
+                                    storage::FilePool& pool, const RecoveredFunction& recovered) {
   const auto open = [&](Topic& topic, std::size_t number) -> absl::Status {
     storage::RecoveryReport report;
     ASSIGN_OR_RETURN(topic.partitions[number],

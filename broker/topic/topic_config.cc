@@ -25,7 +25,8 @@ struct NumberKey {
 };
 
 constexpr std::array<NumberKey, 5> kNumberKeys = {{
-    {"max.message.bytes", 1024, 64 << 20, [](const TopicConfig& c) -> std::int64_t { return c.batch_size_max; },
+    {"max.message.bytes", 1024, 64 << 20,
+     [](const TopicConfig& c) -> std::int64_t { return c.batch_size_max; },
      [](TopicConfig& c, std::int64_t v) { c.batch_size_max = static_cast<std::uint32_t>(v); }},
     {"retention.bytes", -1, kNoLimit, [](const TopicConfig& c) { return c.log.retention_bytes; },
      [](TopicConfig& c, std::int64_t v) { c.log.retention_bytes = v; }},
@@ -86,7 +87,8 @@ absl::Status TopicConfig::Apply(std::string_view key, std::string_view value) {
   if (found == kNumberKeys.end()) return UnknownKey(key);
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  if (error != std::errc() || end != value.data() + value.size() || number < found->min || number > found->max) {
+  if (error != std::errc() || end != value.data() + value.size() || number < found->min ||
+      number > found->max) {
     return MakeError(ErrorCode::kInvalidConfig,
                      absl::StrCat(std::string(key), " is \"", std::string(value), "\"; it is a number from ",
                                   found->min, " to ", found->max));

@@ -15,12 +15,13 @@ absl::Status CheckTopicName(std::string_view name, bool internal) {
   };
   if (name.empty()) return refuse("is empty");
   if (name.size() > TopicRegistry::kNameSizeMax) {
-    return refuse(absl::StrCat("has ", name.size(), " characters; the limit is ", TopicRegistry::kNameSizeMax));
+    return refuse(
+        absl::StrCat("has ", name.size(), " characters; the limit is ", TopicRegistry::kNameSizeMax));
   }
   if (name == "." || name == "..") return refuse("is \".\" or \"..\"");
   const bool allowed = std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-           c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
   });
   if (!allowed) return refuse("holds a character other than letters, digits, '.', '_' and '-'");
   if (!internal && name.starts_with("__")) return refuse("begins with \"__\", which is kept for the broker");
@@ -84,7 +85,8 @@ absl::StatusOr<TopicPtr> TopicRegistry::Create(const CreateTopicOptions& options
   const core::MutexLock change(change_mutex_);
   if (TopicPtr existing = Find(options.name)) {
     if (options.if_not_exists) return existing;
-    return MakeError(ErrorCode::kTopicAlreadyExists, absl::StrCat("topic \"", options.name, "\" exists already"));
+    return MakeError(ErrorCode::kTopicAlreadyExists,
+                     absl::StrCat("topic \"", options.name, "\" exists already"));
   }
   auto topic = std::make_shared<Topic>();
   topic->id = TopicId::Random();
@@ -106,16 +108,18 @@ absl::StatusOr<TopicPtr> TopicRegistry::Create(const CreateTopicOptions& options
 absl::StatusOr<TopicPtr> TopicRegistry::Alter(const TopicId& id, const AlterTopicOptions& options) {
   const core::MutexLock change(change_mutex_);
   const TopicPtr old = Find(id);
-  if (!old) return MakeError(ErrorCode::kUnknownTopicId, absl::StrCat("there is no topic with id ", id.ToString()));
+  if (!old)
+    return MakeError(ErrorCode::kUnknownTopicId, absl::StrCat("there is no topic with id ", id.ToString()));
   auto topic = std::make_shared<Topic>(*old);
   for (const auto& [key, value] : options.configs) {
     RETURN_IF_ERROR(value.empty() ? topic->config.Unset(key, defaults_) : topic->config.Set(key, value));
   }
   const std::size_t wanted = options.partitions == 0 ? topic->partitions.size() : options.partitions;
   if (wanted < topic->partitions.size() || wanted > kPartitionsMax) {
-    return MakeError(ErrorCode::kInvalidPartitions,
-                     absl::StrCat(topic->name, " has ", topic->partitions.size(), " partitions and can have up to ",
-                                  kPartitionsMax, "; ", wanted, " were asked for (partitions are never removed)"));
+    return MakeError(
+        ErrorCode::kInvalidPartitions,
+        absl::StrCat(topic->name, " has ", topic->partitions.size(), " partitions and can have up to ",
+                     kPartitionsMax, "; ", wanted, " were asked for (partitions are never removed)"));
   }
   while (topic->partitions.size() < wanted) {
     const auto number = static_cast<PartitionId>(topic->partitions.size());
@@ -134,7 +138,8 @@ absl::StatusOr<TopicPtr> TopicRegistry::Alter(const TopicId& id, const AlterTopi
 absl::Status TopicRegistry::Delete(const TopicId& id) {
   const core::MutexLock change(change_mutex_);
   const TopicPtr topic = Find(id);
-  if (!topic) return MakeError(ErrorCode::kUnknownTopicId, absl::StrCat("there is no topic with id ", id.ToString()));
+  if (!topic)
+    return MakeError(ErrorCode::kUnknownTopicId, absl::StrCat("there is no topic with id ", id.ToString()));
   TopicMap topics;
   for (TopicPtr& known : All()) topics.emplace(known->name, std::move(known));
   topics.erase(topic->name);

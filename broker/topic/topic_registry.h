@@ -53,8 +53,8 @@ class TopicRegistry {
   static constexpr std::uint32_t kPartitionsMax = 100'000;  // of one topic
   static constexpr std::size_t kNameSizeMax = 249;          // Kafka's limit
 
-  TopicRegistry(storage::FileSystem& files, storage::DataDirectory& directory, const PartitionServices& services,
-                const TopicConfig& defaults);
+  TopicRegistry(storage::FileSystem& files, storage::DataDirectory& directory,
+                const PartitionServices& services, const TopicConfig& defaults);
 
   // Reads the registry and opens every log, recovering on `pool` what was not closed cleanly; `recovered` is
   // told of each log that had something to tell. What the registry does not know goes to quarantine.
@@ -85,8 +85,8 @@ class TopicRegistry {
   using TopicMap = std::map<std::string, TopicPtr, std::less<>>;
 
   absl::Status Save(const TopicMap& topics) HEADRACE_REQUIRES(change_mutex_);
-  absl::StatusOr<std::shared_ptr<Partition>> OpenPartition(const Topic& topic, PartitionId number,
-                                                           bool fresh, storage::RecoveryReport* report);
+  absl::StatusOr<std::shared_ptr<Partition>> OpenPartition(const Topic& topic, PartitionId number, bool fresh,
+                                                           storage::RecoveryReport* report);
   absl::Status OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, storage::FilePool& pool,
                        const RecoveredFunction& recovered);
   void Publish(TopicMap topics) HEADRACE_EXCLUDES(mutex_);

@@ -27,12 +27,14 @@ absl::Status Malformed(Compression compression, std::string_view what) {
 }
 
 absl::Status TooLarge(Compression compression, std::size_t size_max) {
-  return MakeError(ErrorCode::kMessageTooLarge, absl::StrCat(std::string(NameOf(compression)), ": more than ",
-                                                             size_max, " bytes when decompressed, the limit"));
+  return MakeError(ErrorCode::kMessageTooLarge,
+                   absl::StrCat(std::string(NameOf(compression)), ": more than ", size_max,
+                                " bytes when decompressed, the limit"));
 }
 
-// Room for more output within the limit: grows `output` and says where to write, or an empty span at the limit.
-// One byte beyond the limit is offered, so that an input of exactly the limit's size can be told from a longer one.
+// Room for more output within the limit: grows `output` and says where to write, or an empty span at the
+// limit. One byte beyond the limit is offered, so that an input of exactly the limit's size can be told from
+// a longer one.
 MutableByteSpan MoreRoom(Output& output, std::size_t used, std::size_t size_max) {
   if (used > size_max) return {};
   if (output.size() == used) {
@@ -48,7 +50,8 @@ constexpr int kGzipWindowBits = 15 + 16;  // "+ 16" asks zlib for the gzip wrapp
 
 absl::Status CompressGzip(ByteSpan input, Output& output) {
   z_stream stream{};
-  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindowBits, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindowBits, 8, Z_DEFAULT_STRATEGY) !=
+      Z_OK) {
     return absl::InternalError("gzip: deflateInit2 failed");
   }
   const std::size_t start = output.size();
@@ -88,13 +91,14 @@ absl::StatusOr<Output> DecompressGzip(ByteSpan input, std::size_t size_max) {
   return output;
 }
 
-// --- snappy, raw or in the blocks of snappy-java ("xerial"): magic 82 "SNAPPY" 00, version 1, compatible 1, then
+// --- snappy, raw or in the blocks of snappy-java ("xerial"): magic 82 "SNAPPY" 00, version 1, compatible 1,
+// then
 //     blocks of a 4-byte big-endian length and that many bytes of raw snappy ---
 
 constexpr std::size_t kXerialHeaderSize = 16;
 constexpr std::size_t kXerialBlockSize = 32 << 10;
-constexpr std::array<unsigned char, kXerialHeaderSize> kXerialHeader = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0,
-                                                                        0,    0,   0,   1,   0,   0,   0,   1};
+constexpr std::array<unsigned char, kXerialHeaderSize> kXerialHeader = {
+    0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1};
 
 absl::Status CompressSnappy(ByteSpan input, Output& output) {
   const auto* header = reinterpret_cast<const std::byte*>(kXerialHeader.data());
@@ -154,8 +158,8 @@ absl::Status CompressLz4(ByteSpan input, Output& output) {
   preferences.frameInfo.blockMode = LZ4F_blockIndependent;  // what Kafka's own clients read fastest
   const std::size_t start = output.size();
   output.resize(start + LZ4F_compressFrameBound(input.size(), &preferences));
-  const std::size_t size =
-      LZ4F_compressFrame(output.data() + start, output.size() - start, input.data(), input.size(), &preferences);
+  const std::size_t size = LZ4F_compressFrame(output.data() + start, output.size() - start, input.data(),
+                                              input.size(), &preferences);
   if (LZ4F_isError(size)) return absl::InternalError(absl::StrCat("lz4: ", LZ4F_getErrorName(size)));
   output.resize(start + size);
   return absl::OkStatus();
@@ -166,7 +170,8 @@ absl::StatusOr<Output> DecompressLz4(ByteSpan input, std::size_t size_max) {
   if (LZ4F_isError(LZ4F_createDecompressionContext(&raw, LZ4F_VERSION))) {
     return absl::ResourceExhaustedError("lz4: no memory for a context");
   }
-  const std::unique_ptr<LZ4F_dctx, LZ4F_errorCode_t (*)(LZ4F_dctx*)> context(raw, LZ4F_freeDecompressionContext);
+  const std::unique_ptr<LZ4F_dctx, LZ4F_errorCode_t (*)(LZ4F_dctx*)> context(raw,
+                                                                             LZ4F_freeDecompressionContext);
   Output output;
   std::size_t used = 0;
   std::size_t more = 1;  // 0 exactly at the end of a frame
@@ -245,22 +250,33 @@ std::optional<Compression> ParseCompression(std::string_view name) {
 
 absl::Status Compress(Compression compression, ByteSpan input, std::vector<std::byte>& output) {
   switch (compression) {
-    case Compression::kGzip: return CompressGzip(input, output);
-    case Compression::kSnappy: return CompressSnappy(input, output);
-    case Compression::kLz4: return CompressLz4(input, output);
-    case Compression::kZstd: return CompressZstd(input, output);
-    case Compression::kNone: break;
+    case Compression::kGzip:
+      return CompressGzip(input, output);
+    case Compression::kSnappy:
+      return CompressSnappy(input, output);
+    case Compression::kLz4:
+      return CompressLz4(input, output);
+    case Compression::kZstd:
+      return CompressZstd(input, output);
+    case Compression::kNone:
+      break;
   }
   return MakeError(ErrorCode::kUnsupportedCompressionType, "no such codec");
 }
 
-absl::StatusOr<std::vector<std::byte>> Decompress(Compression compression, ByteSpan input, std::size_t size_max) {
+absl::StatusOr<std::vector<std::byte>> Decompress(Compression compression, ByteSpan input,
+                                                  std::size_t size_max) {
   switch (compression) {
-    case Compression::kGzip: return DecompressGzip(input, size_max);
-    case Compression::kSnappy: return DecompressSnappy(input, size_max);
-    case Compression::kLz4: return DecompressLz4(input, size_max);
-    case Compression::kZstd: return DecompressZstd(input, size_max);
-    case Compression::kNone: break;
+    case Compression::kGzip:
+      return DecompressGzip(input, size_max);
+    case Compression::kSnappy:
+      return DecompressSnappy(input, size_max);
+    case Compression::kLz4:
+      return DecompressLz4(input, size_max);
+    case Compression::kZstd:
+      return DecompressZstd(input, size_max);
+    case Compression::kNone:
+      break;
   }
   return MakeError(ErrorCode::kUnsupportedCompressionType, "no such codec");
 }

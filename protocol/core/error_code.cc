@@ -40,7 +40,8 @@ constexpr std::array<Row, 31> kRows = {{
     {ErrorCode::kInvalidReplicationFactor, Status::kInvalidArgument, false, "INVALID_REPLICATION_FACTOR"},
     {ErrorCode::kInvalidConfig, Status::kInvalidArgument, false, "INVALID_CONFIG"},
     {ErrorCode::kInvalidRequest, Status::kInvalidArgument, false, "INVALID_REQUEST"},
-    {ErrorCode::kUnsupportedForMessageFormat, Status::kInvalidArgument, false, "UNSUPPORTED_FOR_MESSAGE_FORMAT"},
+    {ErrorCode::kUnsupportedForMessageFormat, Status::kInvalidArgument, false,
+     "UNSUPPORTED_FOR_MESSAGE_FORMAT"},
     {ErrorCode::kPolicyViolation, Status::kFailedPrecondition, false, "POLICY_VIOLATION"},
     {ErrorCode::kOutOfOrderSequence, Status::kFailedPrecondition, false, "OUT_OF_ORDER_SEQUENCE_NUMBER"},
     {ErrorCode::kDuplicateSequence, Status::kAlreadyExists, false, "DUPLICATE_SEQUENCE_NUMBER"},
@@ -70,13 +71,20 @@ const Row& RowOf(ErrorCode code) {
 // For statuses that nobody gave a code.
 ErrorCode NearestCode(absl::StatusCode status) {
   switch (status) {
-    case Status::kOk: return ErrorCode::kNone;
-    case Status::kInvalidArgument: return ErrorCode::kInvalidRequest;
-    case Status::kDeadlineExceeded: return ErrorCode::kRequestTimedOut;
-    case Status::kDataLoss: return ErrorCode::kCorruptMessage;
-    case Status::kResourceExhausted: return ErrorCode::kDiskFull;
-    case Status::kInternal: return ErrorCode::kStorageError;
-    default: return ErrorCode::kUnknownServerError;
+    case Status::kOk:
+      return ErrorCode::kNone;
+    case Status::kInvalidArgument:
+      return ErrorCode::kInvalidRequest;
+    case Status::kDeadlineExceeded:
+      return ErrorCode::kRequestTimedOut;
+    case Status::kDataLoss:
+      return ErrorCode::kCorruptMessage;
+    case Status::kResourceExhausted:
+      return ErrorCode::kDiskFull;
+    case Status::kInternal:
+      return ErrorCode::kStorageError;
+    default:
+      return ErrorCode::kUnknownServerError;
   }
 }
 
@@ -100,8 +108,12 @@ ErrorCode CodeOf(const absl::Status& status) {
   return NearestCode(status.code());
 }
 
-bool IsRetriable(ErrorCode code) { return RowOf(code).retriable; }
+bool IsRetriable(ErrorCode code) {
+  return RowOf(code).retriable;
+}
 
-std::string_view NameOf(ErrorCode code) { return RowOf(code).name; }
+std::string_view NameOf(ErrorCode code) {
+  return RowOf(code).name;
+}
 
 }  // namespace headrace

@@ -41,7 +41,8 @@ absl::StatusOr<RecordBatchView> RecordBatchView::Parse(ByteSpan bytes) {
   const std::uint64_t size = StatedSize(bytes);
   if (size == 0) return Corrupt("its length is below that of its header");
   if (size > bytes.size()) {
-    return absl::OutOfRangeError(absl::StrCat("record batch: it states ", size, " bytes, ", bytes.size(), " are there"));
+    return absl::OutOfRangeError(
+        absl::StrCat("record batch: it states ", size, " bytes, ", bytes.size(), " are there"));
   }
   const RecordBatchView view(bytes.first(size));
   if (view.base_offset() < 0 || view.last_offset_delta() < 0 || view.record_count() < 0 ||
@@ -50,12 +51,16 @@ absl::StatusOr<RecordBatchView> RecordBatchView::Parse(ByteSpan bytes) {
                                 view.last_offset_delta(), ", record count ", view.record_count()));
   }
   // Compaction may leave fewer records than offsets, never more.
-  if (static_cast<std::int64_t>(view.record_count()) > static_cast<std::int64_t>(view.last_offset_delta()) + 1) {
-    return Corrupt(absl::StrCat(view.record_count(), " records for a last offset delta of ", view.last_offset_delta()));
+  if (static_cast<std::int64_t>(view.record_count()) >
+      static_cast<std::int64_t>(view.last_offset_delta()) + 1) {
+    return Corrupt(
+        absl::StrCat(view.record_count(), " records for a last offset delta of ", view.last_offset_delta()));
   }
   const auto codec = view.attributes() & kAttributeCodecMask;
-  if (codec > static_cast<int>(Compression::kZstd)) return Corrupt(absl::StrCat("codec ", codec, " is unknown"));
-  if (codec == 0 && static_cast<std::uint64_t>(view.record_count()) * kRecordSizeMin > view.records().size()) {
+  if (codec > static_cast<int>(Compression::kZstd))
+    return Corrupt(absl::StrCat("codec ", codec, " is unknown"));
+  if (codec == 0 &&
+      static_cast<std::uint64_t>(view.record_count()) * kRecordSizeMin > view.records().size()) {
     return Corrupt(absl::StrCat(view.record_count(), " records in ", view.records().size(), " bytes"));
   }
   return view;
@@ -71,12 +76,14 @@ absl::Status RecordBatchView::CheckCrc() const {
 absl::Status RecordBatchView::CheckProduced() const {
   if (record_count() == 0) return Invalid("it has no records");
   if (last_offset_delta() != record_count() - 1) {
-    return Invalid(absl::StrCat("last offset delta ", last_offset_delta(), " with ", record_count(), " records"));
+    return Invalid(
+        absl::StrCat("last offset delta ", last_offset_delta(), " with ", record_count(), " records"));
   }
   if (is_control()) return Invalid("control batches are the broker's own");
   constexpr std::uint16_t kKnown = kAttributeCodecMask;
   if ((attributes() & ~kKnown) != 0) {
-    return Invalid(absl::StrCat("attributes ", absl::Hex(attributes()), " are not supported from a producer"));
+    return Invalid(
+        absl::StrCat("attributes ", absl::Hex(attributes()), " are not supported from a producer"));
   }
   if (producer_id() < kNoProducerId) return Invalid(absl::StrCat("producer id ", producer_id()));
   if (producer_id() != kNoProducerId && (base_sequence() < 0 || producer_epoch() < 0)) {

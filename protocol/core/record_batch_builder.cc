@@ -22,7 +22,8 @@ std::byte* WriteBytes(std::byte* at, const std::optional<ByteSpan>& bytes) {
 
 std::size_t HeadersSize(std::span<const RecordHeaderView> headers) {
   std::size_t size = VarintSize(static_cast<std::int64_t>(headers.size()));
-  for (const RecordHeaderView& header : headers) size += BytesSize(AsBytes(header.key)) + BytesSize(header.value);
+  for (const RecordHeaderView& header : headers)
+    size += BytesSize(AsBytes(header.key)) + BytesSize(header.value);
   return size;
 }
 

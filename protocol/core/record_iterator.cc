@@ -11,7 +11,8 @@ namespace {
 // A length and that many bytes; a length of -1 is null.
 bool ReadBytes(ByteSpan& rest, std::optional<ByteSpan>& bytes) {
   std::int64_t length = 0;
-  if (!ReadVarint(rest, length) || length < -1 || length > static_cast<std::int64_t>(rest.size())) return false;
+  if (!ReadVarint(rest, length) || length < -1 || length > static_cast<std::int64_t>(rest.size()))
+    return false;
   if (length == -1) {
     bytes.reset();
     return true;
@@ -25,7 +26,8 @@ bool ReadHeaders(ByteSpan& rest, std::vector<RecordHeaderView>& headers) {
   std::int64_t count = 0;
   headers.clear();
   // Two bytes a header at least, so a count beyond the record is refused before anything is reserved.
-  if (!ReadVarint(rest, count) || count < 0 || count > static_cast<std::int64_t>(rest.size() / 2)) return false;
+  if (!ReadVarint(rest, count) || count < 0 || count > static_cast<std::int64_t>(rest.size() / 2))
+    return false;
   for (std::int64_t i = 0; i < count; ++i) {
     std::optional<ByteSpan> key;
     RecordHeaderView header;
@@ -56,8 +58,9 @@ absl::StatusOr<RecordIterator> RecordIterator::Open(const RecordBatchView& batch
 }
 
 bool RecordIterator::Fail(std::string_view what) {
-  status_ = MakeError(ErrorCode::kCorruptMessage, absl::StrCat("record ", left_, " before the end of the batch at offset ",
-                                                               base_offset_, ": ", std::string(what)));
+  status_ = MakeError(ErrorCode::kCorruptMessage,
+                      absl::StrCat("record ", left_, " before the end of the batch at offset ", base_offset_,
+                                   ": ", std::string(what)));
   left_ = 0;
   return false;
 }
@@ -82,14 +85,15 @@ bool RecordIterator::Next() {
       offset_delta > last_offset_delta_) {
     return Fail("its deltas do not parse, or lie outside the batch");
   }
-  if (!ReadBytes(body, record_.key) || !ReadBytes(body, record_.value)) return Fail("key or value do not parse");
+  if (!ReadBytes(body, record_.key) || !ReadBytes(body, record_.value))
+    return Fail("key or value do not parse");
   if (!ReadHeaders(body, headers_)) return Fail("its headers do not parse");
   if (!body.empty()) return Fail(absl::StrCat(body.size(), " bytes are left over in it"));
   record_.headers = headers_;
   record_.offset = base_offset_ + offset_delta;
   // Unsigned, because a hostile delta must wrap rather than be undefined.
-  record_.timestamp = append_time_.value_or(static_cast<TimestampMs>(static_cast<std::uint64_t>(base_timestamp_) +
-                                                                     static_cast<std::uint64_t>(timestamp_delta)));
+  record_.timestamp = append_time_.value_or(static_cast<TimestampMs>(
+      static_cast<std::uint64_t>(base_timestamp_) + static_cast<std::uint64_t>(timestamp_delta)));
   --left_;
   return true;
 }

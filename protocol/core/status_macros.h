@@ -7,15 +7,15 @@
 #define HEADRACE_CONCAT_INNER(a, b) a##b
 #define HEADRACE_CONCAT(a, b) HEADRACE_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expression)                 \
-  do {                                              \
-    absl::Status headrace_status = (expression);    \
+#define RETURN_IF_ERROR(expression)                    \
+  do {                                                 \
+    absl::Status headrace_status = (expression);       \
     if (!headrace_status.ok()) return headrace_status; \
   } while (false)
 
-#define CO_RETURN_IF_ERROR(expression)                 \
-  do {                                                 \
-    absl::Status headrace_status = (expression);       \
+#define CO_RETURN_IF_ERROR(expression)                    \
+  do {                                                    \
+    absl::Status headrace_status = (expression);          \
     if (!headrace_status.ok()) co_return headrace_status; \
   } while (false)
 
@@ -31,8 +31,8 @@
   lhs = *std::move(name)
 
 // A broken invariant: serving on would spread damage, so the process stops, in every build.
-#define HEADRACE_CHECK(condition)                                          \
-  do {                                                                     \
+#define HEADRACE_CHECK(condition)                                                    \
+  do {                                                                               \
     if (!(condition)) ::headrace::core::CheckFailed(#condition, __FILE__, __LINE__); \
   } while (false)
 

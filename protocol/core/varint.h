@@ -1,5 +1,6 @@
-// Zig-zag variable-length integers, as record batches use them: 7 bits a byte, least significant first, the top
-// bit set on all bytes but the last (https://protobuf.dev/programming-guides/encoding, "signed integers").
+// Zig-zag variable-length integers, as record batches use them: 7 bits a byte, least significant first, the
+// top bit set on all bytes but the last (https://protobuf.dev/programming-guides/encoding, "signed
+// integers").
 #pragma once
 
 #include <cstddef>
@@ -31,8 +32,8 @@ inline std::byte* WriteVarint(std::byte* at, std::int64_t value) {
   return at;
 }
 
-// Reads a varint from the front of `bytes` and moves `bytes` behind it; false, leaving `bytes` anywhere, if it
-// does not end within `bytes` or within 10 bytes.
+// Reads a varint from the front of `bytes` and moves `bytes` behind it; false, leaving `bytes` anywhere, if
+// it does not end within `bytes` or within 10 bytes.
 inline bool ReadVarint(ByteSpan& bytes, std::int64_t& value) {
   std::uint64_t result = 0;
   const std::size_t limit = bytes.size() < kVarintSizeMax ? bytes.size() : kVarintSizeMax;

@@ -11,8 +11,8 @@ absl::StatusOr<Frame> ParseFrame(MutableByteSpan after_length) {
   constexpr std::size_t kFixed = kFramePrefixSize - kFrameLengthSize;
   if (after_length.size() < kFixed) {
     return MakeError(ErrorCode::kInvalidRequest,
-                     absl::StrCat("frame of ", after_length.size(), " bytes after its length, at least ", kFixed,
-                                  " are needed"));
+                     absl::StrCat("frame of ", after_length.size(), " bytes after its length, at least ",
+                                  kFixed, " are needed"));
   }
   const std::byte* at = after_length.data();
   Frame frame;
@@ -23,8 +23,8 @@ absl::StatusOr<Frame> ParseFrame(MutableByteSpan after_length) {
   const MutableByteSpan rest = after_length.subspan(kFixed);
   if (header_size > rest.size() || header_size > kFrameHeaderSizeMax) {
     return MakeError(ErrorCode::kInvalidRequest,
-                     absl::StrCat("frame header of ", header_size, " bytes; the frame has room for ", rest.size(),
-                                  " and the limit is ", kFrameHeaderSizeMax));
+                     absl::StrCat("frame header of ", header_size, " bytes; the frame has room for ",
+                                  rest.size(), " and the limit is ", kFrameHeaderSizeMax));
   }
   frame.header = rest.first(header_size);
   frame.attachment = rest.subspan(header_size);
@@ -52,8 +52,8 @@ absl::Status ParseHeader(ByteSpan header, google::protobuf::MessageLite& message
       message.ParseFromArray(header.data(), static_cast<int>(header.size()))) {
     return absl::OkStatus();
   }
-  return MakeError(ErrorCode::kInvalidRequest,
-                   absl::StrCat("frame header of ", header.size(), " bytes is not a ", message.GetTypeName()));
+  return MakeError(ErrorCode::kInvalidRequest, absl::StrCat("frame header of ", header.size(),
+                                                            " bytes is not a ", message.GetTypeName()));
 }
 
 }  // namespace headrace::native

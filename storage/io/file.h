@@ -25,7 +25,8 @@ class File {
  public:
   virtual ~File() = default;
 
-  // Writes all of `pieces`, one after the other, from `position`. On an error any prefix may have been written.
+  // Writes all of `pieces`, one after the other, from `position`. On an error any prefix may have been
+  // written.
   virtual absl::Status WriteAt(std::uint64_t position, std::span<const ByteSpan> pieces) = 0;
   // Reads until `out` is full or the file ends; returns the bytes read.
   virtual absl::StatusOr<std::size_t> ReadAt(std::uint64_t position, MutableByteSpan out) const = 0;

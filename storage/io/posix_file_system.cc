@@ -26,19 +26,26 @@ absl::Status Error(std::string_view call, const std::string& path) {
   std::string text = absl::StrCat(std::string(call), " ", path, ": ", std::strerror(code));
   switch (code) {
     case ENOSPC: {
-      struct statvfs space {};
-      if (::statvfs(path.c_str(), &space) == 0 && space.f_favail == 0) text += " (the file system is out of inodes)";
+      struct statvfs space{};
+      if (::statvfs(path.c_str(), &space) == 0 && space.f_favail == 0)
+        text += " (the file system is out of inodes)";
       return absl::ResourceExhaustedError(text);
     }
-    case EDQUOT: return absl::ResourceExhaustedError(text);
-    case EFBIG: return absl::ResourceExhaustedError(text + " (the limit of a file's size is reached)");
-    case ENOENT: return absl::NotFoundError(text);
+    case EDQUOT:
+      return absl::ResourceExhaustedError(text);
+    case EFBIG:
+      return absl::ResourceExhaustedError(text + " (the limit of a file's size is reached)");
+    case ENOENT:
+      return absl::NotFoundError(text);
     case EEXIST:
-    case ENOTEMPTY: return absl::AlreadyExistsError(text);
+    case ENOTEMPTY:
+      return absl::AlreadyExistsError(text);
     case EACCES:
     case EPERM:
-    case EROFS: return absl::PermissionDeniedError(text);
-    default: return absl::InternalError(text);
+    case EROFS:
+      return absl::PermissionDeniedError(text);
+    default:
+      return absl::InternalError(text);
   }
 }
 
@@ -72,7 +79,8 @@ class PosixFile final : public File {
     std::size_t done = 0;
     while (done < out.size()) {
       const ssize_t count = Retry([&] {
-        return ::pread(descriptor_, out.data() + done, out.size() - done, static_cast<off_t>(position + done));
+        return ::pread(descriptor_, out.data() + done, out.size() - done,
+                       static_cast<off_t>(position + done));
       });
       if (count < 0) return Error("read", path_);
       if (count == 0) break;
@@ -82,7 +90,9 @@ class PosixFile final : public File {
   }
 
   // Not retried on EINTR: after an interrupted sync nothing is known either way.
-  absl::Status Sync() override { return ::fdatasync(descriptor_) == 0 ? absl::OkStatus() : Error("sync", path_); }
+  absl::Status Sync() override {
+    return ::fdatasync(descriptor_) == 0 ? absl::OkStatus() : Error("sync", path_);
+  }
 
   absl::Status Truncate(std::uint64_t size) override {
     const int result = Retry([&] { return ::ftruncate(descriptor_, static_cast<off_t>(size)); });
@@ -90,7 +100,7 @@ class PosixFile final : public File {
   }
 
   absl::StatusOr<std::uint64_t> Size() const override {
-    struct stat status {};
+    struct stat status{};
     if (::fstat(descriptor_, &status) != 0) return Error("stat", path_);
     return static_cast<std::uint64_t>(status.st_size);
   }
@@ -112,7 +122,8 @@ class PosixFile final : public File {
         --left;
         continue;
       }
-      const ssize_t count = Retry([&] { return ::pwritev(descriptor_, next, left, static_cast<off_t>(position)); });
+      const ssize_t count =
+          Retry([&] { return ::pwritev(descriptor_, next, left, static_cast<off_t>(position)); });
       if (count < 0) return Error("write", path_);
       position += static_cast<std::uint64_t>(count);
       // A short write goes on where it stopped.
@@ -147,7 +158,7 @@ DirectoryEntry::Kind KindOf(const std::string& directory, const dirent& entry) {
   if (entry.d_type == DT_REG) return DirectoryEntry::Kind::kFile;
   if (entry.d_type == DT_DIR) return DirectoryEntry::Kind::kDirectory;
   if (entry.d_type != DT_UNKNOWN) return DirectoryEntry::Kind::kOther;
-  struct stat status {};
+  struct stat status{};
   if (::lstat((directory + "/" + entry.d_name).c_str(), &status) != 0) return DirectoryEntry::Kind::kOther;
   if (S_ISREG(status.st_mode)) return DirectoryEntry::Kind::kFile;
   return S_ISDIR(status.st_mode) ? DirectoryEntry::Kind::kDirectory : DirectoryEntry::Kind::kOther;
@@ -179,8 +190,9 @@ absl::StatusOr<std::vector<DirectoryEntry>> PosixFileSystem::List(const std::str
 
 absl::Status PosixFileSystem::CreateDirectory(const std::string& path) {
   if (::mkdir(path.c_str(), 0755) == 0) return absl::OkStatus();
-  struct stat status {};
-  if (errno == EEXIST && ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return absl::OkStatus();
+  struct stat status{};
+  if (errno == EEXIST && ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+    return absl::OkStatus();
   return Error("create directory", path);
 }
 
@@ -202,13 +214,13 @@ absl::Status PosixFileSystem::SyncDirectory(const std::string& path) {
 }
 
 absl::StatusOr<TimestampMs> PosixFileSystem::ModificationTime(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return Error("stat", path);
   return static_cast<TimestampMs>(status.st_mtim.tv_sec) * 1000 + status.st_mtim.tv_nsec / 1'000'000;
 }
 
 absl::StatusOr<DiskSpace> PosixFileSystem::Space(const std::string& path) {
-  struct statvfs space {};
+  struct statvfs space{};
   if (::statvfs(path.c_str(), &space) != 0) return Error("statvfs", path);
   return DiskSpace{space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize};
 }
@@ -221,9 +233,9 @@ absl::StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::strin
   if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return Error("lock", path);
     const ssize_t size = ::pread(descriptor, text, sizeof text - 1, 0);
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, " is held by process ", size > 0 ? std::string(text, strcspn(text, "\n")) : "(unknown)",
-                     "; stop it first, or choose another data directory"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        path, " is held by process ", size > 0 ? std::string(text, strcspn(text, "\n")) : "(unknown)",
+        "; stop it first, or choose another data directory"));
   }
   const std::string id = absl::StrCat(::getpid(), "\n");
   if (::ftruncate(descriptor, 0) != 0) return Error("truncate", path);

@@ -24,7 +24,8 @@ std::string ParentOf(const std::string& path) {
 
 }  // namespace
 
-absl::Status ReplaceSmallFile(FileSystem& files, const std::string& path, std::uint32_t format, ByteSpan content) {
+absl::Status ReplaceSmallFile(FileSystem& files, const std::string& path, std::uint32_t format,
+                              ByteSpan content) {
   std::byte header[kHeaderSize];
   std::memcpy(header, kMagic.data(), kMagic.size());
   StoreBigEndian(header + 4, format);
@@ -48,17 +49,20 @@ absl::StatusOr<SmallFile> ReadSmallFile(FileSystem& files, const std::string& pa
   std::byte header[kHeaderSize];
   ASSIGN_OR_RETURN(const std::size_t header_size, file->ReadAt(0, header));
   if (header_size < kHeaderSize) return Damaged(path, absl::StrCat("it has ", size, " bytes, its header 16"));
-  if (std::memcmp(header, kMagic.data(), kMagic.size()) != 0) return Damaged(path, "it does not begin with \"HRSF\"");
+  if (std::memcmp(header, kMagic.data(), kMagic.size()) != 0)
+    return Damaged(path, "it does not begin with \"HRSF\"");
   SmallFile small;
   small.format = LoadBigEndian<std::uint32_t>(header + 4);
   const std::uint64_t stated = LoadBigEndian<std::uint32_t>(header + 8);
   if (stated != size - kHeaderSize || stated > kContentMax) {
-    return Damaged(path, absl::StrCat("it states ", stated, " bytes of content and has ", size - kHeaderSize));
+    return Damaged(path,
+                   absl::StrCat("it states ", stated, " bytes of content and has ", size - kHeaderSize));
   }
   small.content.resize(stated);
   ASSIGN_OR_RETURN(const std::size_t read, file->ReadAt(kHeaderSize, small.content));
   if (read != stated) return Damaged(path, "it became shorter while it was read");
-  if (Crc32c(small.content) != LoadBigEndian<std::uint32_t>(header + 12)) return Damaged(path, "its checksum is wrong");
+  if (Crc32c(small.content) != LoadBigEndian<std::uint32_t>(header + 12))
+    return Damaged(path, "its checksum is wrong");
   return small;
 }
 

@@ -14,9 +14,10 @@
 
 namespace headrace::storage {
 
-// Writes `<path>.new`, syncs it, renames it over `path` and syncs the directory: after a crash the file is the
-// old or the new one. Blocking.
-absl::Status ReplaceSmallFile(FileSystem& files, const std::string& path, std::uint32_t format, ByteSpan content);
+// Writes `<path>.new`, syncs it, renames it over `path` and syncs the directory: after a crash the file is
+// the old or the new one. Blocking.
+absl::Status ReplaceSmallFile(FileSystem& files, const std::string& path, std::uint32_t format,
+                              ByteSpan content);
 
 struct SmallFile {
   std::uint32_t format = 0;

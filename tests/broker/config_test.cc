@@ -2,11 +2,11 @@
 
 #include <catch2/catch.hpp>
 
-#include <cstdio>
 #include <fstream>
 #include <sstream>
 
 #include "protocol/core/error_code.h"
+#include "tests/support/temp_dir.h"
 
 using headrace::MessageOf;
 using namespace headrace::broker;
@@ -22,18 +22,17 @@ std::string ReadText(const std::string& path) {
 
 // A file that is gone with the test.
 struct ConfigFile {
-  explicit ConfigFile(const std::string& text) {
-    std::ofstream(path) << text;
-  }
-  ~ConfigFile() { std::remove(path.c_str()); }
-  const std::string path = std::string(std::tmpnam(nullptr)) + ".toml";
+  explicit ConfigFile(const std::string& text) { std::ofstream(path) << text; }
+  const headrace::testing::TempDir directory;
+  const std::string path = directory / "headrace.toml";
 };
 
 }  // namespace
 
 TEST_CASE("Config: the reference is the golden file") {
   // When this fails on purpose: headrace-broker --help-config > tests/broker/config_reference.txt
-  CHECK(ConfigReference() == ReadText(std::string(HEADRACE_SOURCE_DIR) + "/tests/broker/config_reference.txt"));
+  CHECK(ConfigReference() ==
+        ReadText(std::string(HEADRACE_SOURCE_DIR) + "/tests/broker/config_reference.txt"));
 }
 
 TEST_CASE("Config: there are at most 25 settings") {

@@ -12,7 +12,8 @@ using namespace headrace;
 
 namespace {
 
-const Compression kCodecs[] = {Compression::kGzip, Compression::kSnappy, Compression::kLz4, Compression::kZstd};
+const Compression kCodecs[] = {Compression::kGzip, Compression::kSnappy, Compression::kLz4,
+                               Compression::kZstd};
 
 std::vector<std::byte> Text(std::size_t size) {
   std::mt19937_64 random(size);

@@ -49,7 +49,8 @@ TEST_CASE("Frame: cut at every byte its header is refused, or only the attachmen
 }
 
 TEST_CASE("Frame: a header size beyond the frame or the limit is refused") {
-  for (const std::uint32_t size : {0x7fffffffU, 0xffffffffU, static_cast<std::uint32_t>(kFrameHeaderSizeMax) + 1}) {
+  for (const std::uint32_t size :
+       {0x7fffffffU, 0xffffffffU, static_cast<std::uint32_t>(kFrameHeaderSizeMax) + 1}) {
     std::string bytes = MakeFrame();
     StoreBigEndian(reinterpret_cast<std::byte*>(bytes.data()) + 12, size);
     CHECK(CodeOf(ParseFrame(AfterLength(bytes)).status()) == ErrorCode::kInvalidRequest);

@@ -32,8 +32,12 @@ ErrorCode ProducedCode(const std::vector<std::byte>& batch) {
 }  // namespace
 
 TEST_CASE("RecordBatch: the fields of a built batch") {
-  const auto bytes = MakeBatch({"a", "b", "c"}, {.base_offset = 40, .leader_epoch = 7, .timestamp = 500,
-                                                 .producer_id = 9, .producer_epoch = 2, .base_sequence = 11});
+  const auto bytes = MakeBatch({"a", "b", "c"}, {.base_offset = 40,
+                                                 .leader_epoch = 7,
+                                                 .timestamp = 500,
+                                                 .producer_id = 9,
+                                                 .producer_epoch = 2,
+                                                 .base_sequence = 11});
   const auto batch = RecordBatchView::Parse(bytes);
   REQUIRE(batch.ok());
   CHECK(batch->base_offset() == 40);
@@ -92,7 +96,8 @@ TEST_CASE("RecordBatch: every flipped bit after the CRC is found") {
 
 TEST_CASE("RecordBatch: headers that lie are refused") {
   const auto good = MakeBatch({"a", "b"});
-  CHECK(CodeOf(RecordBatchView::Parse(With(good, 16, std::int8_t{1})).status()) == ErrorCode::kCorruptMessage);
+  CHECK(CodeOf(RecordBatchView::Parse(With(good, 16, std::int8_t{1})).status()) ==
+        ErrorCode::kCorruptMessage);
   for (const std::int32_t length : {-1, 0, 48, INT32_MIN}) {
     CHECK(CodeOf(RecordBatchView::Parse(With(good, 8, length)).status()) == ErrorCode::kCorruptMessage);
   }
@@ -108,13 +113,13 @@ TEST_CASE("RecordBatch: headers that lie are refused") {
 TEST_CASE("RecordBatch: what a producer may not send") {
   const auto good = MakeBatch({"a", "b"}, {.producer_id = 1});
   CHECK(ProducedCode(good) == ErrorCode::kNone);
-  CHECK(ProducedCode(With(good, 23, std::int32_t{5})) == ErrorCode::kInvalidRecord);   // delta != count - 1
-  CHECK(ProducedCode(With(good, 57, std::int32_t{0})) == ErrorCode::kInvalidRecord);   // no records
+  CHECK(ProducedCode(With(good, 23, std::int32_t{5})) == ErrorCode::kInvalidRecord);  // delta != count - 1
+  CHECK(ProducedCode(With(good, 57, std::int32_t{0})) == ErrorCode::kInvalidRecord);  // no records
   CHECK(ProducedCode(With(good, 21, std::uint16_t{0x20})) == ErrorCode::kInvalidRecord);  // control
   CHECK(ProducedCode(With(good, 21, std::uint16_t{0x80})) == ErrorCode::kInvalidRecord);  // unknown attribute
-  CHECK(ProducedCode(With(good, 53, std::int32_t{-1})) == ErrorCode::kInvalidRecord);  // sequence
-  CHECK(ProducedCode(With(good, 51, std::int16_t{-1})) == ErrorCode::kInvalidRecord);  // epoch
-  CHECK(ProducedCode(With(good, 43, std::int64_t{-2})) == ErrorCode::kInvalidRecord);  // producer id
+  CHECK(ProducedCode(With(good, 53, std::int32_t{-1})) == ErrorCode::kInvalidRecord);     // sequence
+  CHECK(ProducedCode(With(good, 51, std::int16_t{-1})) == ErrorCode::kInvalidRecord);     // epoch
+  CHECK(ProducedCode(With(good, 43, std::int64_t{-2})) == ErrorCode::kInvalidRecord);     // producer id
   auto damaged = good;
   damaged.back() ^= std::byte{1};
   CHECK(ProducedCode(damaged) == ErrorCode::kCorruptMessage);
@@ -138,7 +143,8 @@ TEST_CASE("RecordBatch: 20,000 random mutations yield no record outside the batc
   for (int round = 0; round < 20'000; ++round) {
     auto bytes = good;
     const std::size_t changes = 1 + random() % 4;
-    for (std::size_t i = 0; i < changes; ++i) bytes[random() % bytes.size()] = static_cast<std::byte>(random());
+    for (std::size_t i = 0; i < changes; ++i)
+      bytes[random() % bytes.size()] = static_cast<std::byte>(random());
     const auto batch = RecordBatchView::Parse(bytes);
     if (!batch.ok()) continue;
     auto iterator = RecordIterator::Open(*batch, 1 << 16);

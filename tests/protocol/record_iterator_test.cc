@@ -17,7 +17,8 @@ const Compression kCodec = Compression::kNone;
 
 std::vector<std::byte> BuildRich(Compression codec) {
   RecordBatchBuilder builder(codec);
-  const std::vector<RecordHeaderView> headers = {{"trace", AsBytes("abc")}, {"null", std::nullopt}, {"", AsBytes("")}};
+  const std::vector<RecordHeaderView> headers = {
+      {"trace", AsBytes("abc")}, {"null", std::nullopt}, {"", AsBytes("")}};
   RecordView record;
   record.timestamp = 1'000;
   record.key = AsBytes("key");

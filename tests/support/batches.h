@@ -20,7 +20,8 @@ struct BatchOptions {
 };
 
 // A batch with one record for each value, no keys.
-std::vector<std::byte> MakeBatch(const std::vector<std::string_view>& values, const BatchOptions& options = {});
+std::vector<std::byte> MakeBatch(const std::vector<std::string_view>& values,
+                                 const BatchOptions& options = {});
 
 // The values of all records of whole batches that follow each other. Fails the process on anything invalid.
 std::vector<std::string> ValuesOf(ByteSpan batches);

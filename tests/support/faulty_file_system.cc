@@ -109,7 +109,9 @@ absl::StatusOr<TimestampMs> FaultyFileSystem::ModificationTime(const std::string
   return inner_.ModificationTime(path);
 }
 
-absl::StatusOr<storage::DiskSpace> FaultyFileSystem::Space(const std::string& path) { return inner_.Space(path); }
+absl::StatusOr<storage::DiskSpace> FaultyFileSystem::Space(const std::string& path) {
+  return inner_.Space(path);
+}
 
 absl::StatusOr<std::unique_ptr<storage::FileLock>> FaultyFileSystem::Lock(const std::string& path) {
   return inner_.Lock(path);

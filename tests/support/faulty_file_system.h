@@ -11,9 +11,20 @@
 
 namespace headrace::testing {
 
-// What was about to happen; only operations that change something are counted and can fail (and reads, if asked).
+// What was about to happen; only operations that change something are counted and can fail (and reads, if
+// asked).
 struct FileOperation {
-  enum class Kind { kCreate, kWrite, kSync, kTruncate, kCreateDirectory, kRename, kRemove, kSyncDirectory, kRead };
+  enum class Kind {
+    kCreate,
+    kWrite,
+    kSync,
+    kTruncate,
+    kCreateDirectory,
+    kRename,
+    kRemove,
+    kSyncDirectory,
+    kRead
+  };
   Kind kind;
   std::string path;
   std::uint64_t number;  // from 1, of the operations that change something; kRead has the last one's
@@ -42,7 +53,8 @@ class FaultyFileSystem final : public storage::FileSystem {
   void Heal();
   std::uint64_t operations() const { return operations_.load(); }
 
-  absl::StatusOr<std::shared_ptr<storage::File>> Open(const std::string& path, storage::OpenMode mode) override;
+  absl::StatusOr<std::shared_ptr<storage::File>> Open(const std::string& path,
+                                                      storage::OpenMode mode) override;
   absl::StatusOr<std::vector<storage::DirectoryEntry>> List(const std::string& directory) override;
   absl::Status CreateDirectory(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;

@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 
-absl::Status Missing(const std::string& path) { return absl::NotFoundError(path + ": no such file or directory"); }
+absl::Status Missing(const std::string& path) {
+  return absl::NotFoundError(path + ": no such file or directory");
+}
 
 }  // namespace
 
@@ -187,7 +189,8 @@ absl::Status MemoryFileSystem::Remove(const std::string& path) {
 absl::Status MemoryFileSystem::SyncDirectory(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (!names_.contains(path)) return Missing(path);
-  std::erase_if(synced_names_, [&](const auto& name) { return name.first != "/" && ParentOf(name.first) == path; });
+  std::erase_if(synced_names_,
+                [&](const auto& name) { return name.first != "/" && ParentOf(name.first) == path; });
   for (const auto& [name, inode] : names_) {
     if (name != "/" && ParentOf(name) == path) synced_names_[name] = inode;
   }
@@ -265,7 +268,8 @@ void MemoryFileSystem::LosePages(Inode& inode, std::mt19937_64& random) {
 std::vector<std::byte> MemoryFileSystem::Read(const std::string& path) const {
   const std::lock_guard lock(mutex_);
   const auto found = names_.find(path);
-  return found == names_.end() || found->second == nullptr ? std::vector<std::byte>() : found->second->content;
+  return found == names_.end() || found->second == nullptr ? std::vector<std::byte>()
+                                                           : found->second->content;
 }
 
 void MemoryFileSystem::Write(const std::string& path, std::vector<std::byte> content) {

@@ -21,7 +21,8 @@ class MemoryFileSystem final : public storage::FileSystem {
  public:
   MemoryFileSystem();
 
-  absl::StatusOr<std::shared_ptr<storage::File>> Open(const std::string& path, storage::OpenMode mode) override;
+  absl::StatusOr<std::shared_ptr<storage::File>> Open(const std::string& path,
+                                                      storage::OpenMode mode) override;
   absl::StatusOr<std::vector<storage::DirectoryEntry>> List(const std::string& directory) override;
   absl::Status CreateDirectory(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
