@@ -96,6 +96,7 @@ absl::StatusOr<std::shared_ptr<Segment>> Log::State::CreateSegment(Offset base_o
   if (absl::IsNotFound(created)) {
     RETURN_IF_ERROR(CreateDirectories(*environment.files, *directory));
     NoteNewDirectory();
+    WriteFirstCheckpoint(base_offset);
     created = segment->Create();
   }
   NoteUnsynced(*directory);

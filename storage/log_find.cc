@@ -70,7 +70,7 @@ absl::StatusOr<std::optional<TimestampHit>> Log::FindTimestamp(TimestampMs times
     const absl::StatusOr<Hit> hit = FindInSegment(*segment, wanted);
     // Deleted meanwhile: what it held is no longer readable, so the search goes on behind it.
     if (!hit.ok() && segment->published().offset <= offsets().start) continue;
-    if (!hit.ok() && absl::IsDataLoss(hit.status())) return state_->Fence(hit.status());
+    if (!hit.ok() && absl::IsFailedPrecondition(hit.status())) return state_->Fence(hit.status());
     if (!hit.ok() || hit->has_value()) return hit;
   }
   return Hit();

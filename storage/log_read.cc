@@ -52,7 +52,7 @@ absl::StatusOr<FileSlice> Log::Read(ReadCursor& cursor, std::uint64_t size_max) 
   // Retention may have deleted the file between the look at the list and the open.
   if (cursor.offset < now.start) return OutOfRange(directory(), cursor.offset, now.start, now.high_watermark);
   // The log is not what it was when it was shut down: nothing may be built on it.
-  if (absl::IsDataLoss(slice.status())) return state_->Fence(slice.status());
+  if (absl::IsFailedPrecondition(slice.status())) return state_->Fence(slice.status());
   return MakeError(ErrorCode::kStorageError, MessageOf(slice.status()));
 }
 

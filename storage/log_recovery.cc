@@ -127,7 +127,7 @@ absl::Status Recovery::DeleteBelowStart() {
 
 absl::Status Recovery::LoadCheckpoint() {
   ASSIGN_OR_RETURN(checkpoint_, ReadCheckpoint(files_, state_.PathOf("checkpoint")));
-  if (checkpoint_.has_value()) state_.checkpoint_sequence = checkpoint_->sequence;
+  state_.checkpoint_sequence = checkpoint_.has_value() ? checkpoint_->sequence : 0;
   return absl::OkStatus();
 }
 

@@ -50,7 +50,10 @@ struct Log::State {
   std::vector<std::string> unsynced_directories;
   std::uint64_t directory_changes = 0;
   std::uint64_t bytes_since_checkpoint = 0;
-  std::uint64_t checkpoint_sequence = 0;
+  std::optional<std::uint64_t> checkpoint_sequence;  // of the last one; nullopt until it was looked up
+  // A new log's first checkpoint, until it is synced with the first batches: without one, recovery after a power
+  // loss would not know where the acknowledged part ends.
+  std::shared_ptr<File> unsynced_checkpoint;
   std::optional<std::chrono::steady_clock::time_point> last_checkpoint;
   TimestampMs last_append = 0;  // wall clock; never goes back
   RetentionClock retention_clock;
@@ -84,6 +87,9 @@ struct Log::State {
   // log_sync.cc
   bool CheckpointIsDue() const;
   void WriteCheckpoint(const SyncPoint& point);
+  // The number of the next checkpoint.
+  std::uint64_t NextCheckpointSequence();
+  void WriteFirstCheckpoint(Offset base_offset);
   absl::Status SyncDirectories();
 
   // log.cc

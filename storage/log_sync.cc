@@ -35,6 +35,7 @@ SyncPoint Log::UnsyncedPoint() {
     }
   }
   point.published_sizes = std::move(sizes);
+  if (state.unsynced_checkpoint != nullptr) point.files.push_back(state.unsynced_checkpoint);
   point.directories = state.unsynced_directories;
   point.directory_changes = state.directory_changes;
   if (state.producers.size() > 0 && state.CheckpointIsDue()) {
@@ -50,6 +51,9 @@ void Log::MarkSynced(const SyncPoint& point) {
   for (const auto& [segment, size] : point.published_sizes) segment->MarkSynced(size);
   std::erase_if(state.unsynced,
                 [](const std::shared_ptr<Segment>& segment) { return segment->UnsyncedFile() == nullptr; });
+  if (std::find(point.files.begin(), point.files.end(), state.unsynced_checkpoint) != point.files.end()) {
+    state.unsynced_checkpoint = nullptr;
+  }
   if (point.directory_changes == state.directory_changes) state.unsynced_directories.clear();
   if (!point.published_sizes.empty() && fenced().ok() && state.CheckpointIsDue()) state.WriteCheckpoint(point);
 }
@@ -59,7 +63,7 @@ void Log::State::WriteCheckpoint(const SyncPoint& point) {
   const auto& [segment, position] = point.published_sizes.back();
   if (!AllSegments().empty() && segment->base_offset() < AllSegments().front()->base_offset()) return;
   Checkpoint checkpoint;
-  checkpoint.sequence = ++checkpoint_sequence;
+  checkpoint.sequence = NextCheckpointSequence();
   checkpoint.segment = segment->base_offset();
   checkpoint.position = position;
   checkpoint.end = point.end;
@@ -82,6 +86,26 @@ void Log::State::WriteCheckpoint(const SyncPoint& point) {
   } else {
     Report(absl::StrCat(*directory, ": no checkpoint written, so recovery will have more to read: ", written.message()));
   }
+}
+
+std::uint64_t Log::State::NextCheckpointSequence() {
+  if (!checkpoint_sequence.has_value()) {
+    const absl::StatusOr<std::optional<Checkpoint>> last = ReadCheckpoint(*environment.files, PathOf("checkpoint"));
+    checkpoint_sequence = last.ok() && last->has_value() ? (*last)->sequence : 0;
+  }
+  return ++*checkpoint_sequence;
+}
+
+void Log::State::WriteFirstCheckpoint(Offset base_offset) {
+  Checkpoint checkpoint;
+  checkpoint.sequence = NextCheckpointSequence();
+  checkpoint.segment = base_offset;
+  checkpoint.end = base_offset;
+  checkpoint.boot_id = environment.boot_id;
+  const std::string path = PathOf("checkpoint");
+  if (!storage::WriteCheckpoint(*environment.cache, path, checkpoint).ok()) return;
+  absl::StatusOr<std::shared_ptr<File>> file = environment.cache->Get(path, OpenMode::kWrite);
+  if (file.ok()) unsynced_checkpoint = *std::move(file);
 }
 
 absl::Status Log::State::SyncDirectories() {

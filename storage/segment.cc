@@ -141,7 +141,7 @@ absl::StatusOr<std::shared_ptr<File>> Segment::Open() const {
   }
   absl::StatusOr<std::shared_ptr<File>> file = home_.environment->cache->Get(Path("log"), OpenMode::kWrite);
   if (absl::IsNotFound(file.status())) {
-    return absl::DataLossError(
+    return absl::FailedPreconditionError(
         absl::StrFormat("%s: the file is gone; restore it, or move the log's directory away", Path("log")));
   }
   RETURN_IF_ERROR(file.status());
@@ -153,7 +153,7 @@ absl::Status Segment::CheckSize(const File& file) const {
   ASSIGN_OR_RETURN(const std::uint64_t size, file.Size());
   const core::MutexLock lock(mutex_);
   if (size != written_.position) {
-    return absl::DataLossError(
+    return absl::FailedPreconditionError(
         absl::StrFormat("%s: it has %d bytes, the last shutdown left %d; restore the file, or remove `clean` from "
                         "the data directory to have the log recovered",
                         file.path(), size, written_.position));

@@ -87,7 +87,7 @@ class Segment {
   // --- Reader ---
 
   PublishedEnd published() const HEADRACE_EXCLUDES(mutex_);
-  // The open file. Errors: DATA_LOSS if it is gone or not as long as the log was told.
+  // The open file. Errors: FAILED_PRECONDITION if it is gone or not as long as the log was told.
   absl::StatusOr<std::shared_ptr<File>> Open() const HEADRACE_EXCLUDES(mutex_);
   // Where the batch that holds `offset` begins. Errors: kCorruptMessage with the next readable offset if it is
   // damaged. REQUIRES: base_offset() <= offset < published().offset.

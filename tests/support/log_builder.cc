@@ -87,9 +87,11 @@ absl::Status TestLog::Close() {
   return absl::OkStatus();
 }
 
+absl::Status TestLog::OpenClean() { return Open(summary_); }
+
 absl::Status TestLog::Restart() {
   RETURN_IF_ERROR(Close());
-  return Open(summary_);
+  return OpenClean();
 }
 
 void TestLog::CrashProcess() {
@@ -134,6 +136,9 @@ absl::Status TestLog::AppendTogether(const std::vector<std::string>& words) {
   }
   memory.SetTime(clock.WallNow());
   const std::vector<ByteSpan> spans(batches.begin(), batches.end());
+  letters_.resize(static_cast<std::size_t>(next));
+  std::size_t at = letters_.size();
+  for (auto word = words.rbegin(); word != words.rend(); ++word) letters_.replace(at -= word->size(), word->size(), *word);
   return log_->Append(spans);
 }
 
@@ -146,7 +151,7 @@ absl::Status TestLog::Acknowledge() {
   for (const std::string& directory : point.directories) synced.Update(files.SyncDirectory(directory));
   if (!synced.ok()) {
     log_->Fence(synced);
-    return synced;
+    return log_->fenced();
   }
   log_->MarkSynced(point);
   log_->Publish(point);

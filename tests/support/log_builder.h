@@ -53,6 +53,8 @@ class TestLog {
 
   // Opens what is there, without a summary.
   absl::Status Recover();
+  // Opens what Close has left.
+  absl::Status OpenClean();
   // An orderly stop and start.
   absl::Status Restart();
   absl::Status Close();
@@ -64,6 +66,8 @@ class TestLog {
   storage::Log& log() { return *log_; }
   const storage::Log& log() const { return *log_; }
   storage::LogOffsets offsets() const { return log_->offsets(); }
+  // The letter of every offset that an append was ever tried with, from 0; the last one tried.
+  const std::string& letters() const { return letters_; }
   const storage::RecoveryReport& report() const { return report_; }
   const std::vector<std::string>& findings() const { return findings_; }
   const std::optional<storage::LogSummary>& summary() const { return summary_; }
@@ -87,6 +91,7 @@ class TestLog {
  private:
   absl::Status Open(const std::optional<storage::LogSummary>& summary);
 
+  std::string letters_;
   std::size_t value_size_ = 1;
   storage::LogOptions options_;
   int boot_ = 1;
