@@ -10,6 +10,8 @@ namespace headrace::storage {
 namespace {
 
 constexpr std::string_view kMagic = "HRCP";
+constexpr std::byte kHasProducers{1};
+constexpr std::byte kFirst{2};
 constexpr std::size_t kBootIdAt = 70;
 constexpr std::size_t kBootIdSizeMax = 64;
 constexpr std::size_t kSlotSize = kBootIdAt + kBootIdSizeMax;
@@ -30,7 +32,8 @@ std::optional<Checkpoint> ParseSlot(const Slot& slot) {
   checkpoint.times.last_append = LoadBigEndian<TimestampMs>(at + 48);
   checkpoint.times.max_timestamp = LoadBigEndian<TimestampMs>(at + 56);
   checkpoint.epoch = LoadBigEndian<LeaderEpoch>(at + 64);
-  checkpoint.has_producers = at[68] != std::byte{0};
+  checkpoint.has_producers = (at[68] & kHasProducers) != std::byte{0};
+  checkpoint.first = (at[68] & kFirst) != std::byte{0};
   const auto boot_id_size = std::to_integer<std::size_t>(at[69]);
   if (boot_id_size > kBootIdSizeMax) return std::nullopt;
   checkpoint.boot_id = AsText(ByteSpan(slot).subspan(kBootIdAt, boot_id_size));
@@ -51,7 +54,7 @@ absl::Status WriteCheckpoint(FileCache& cache, const std::string& path, const Ch
   StoreBigEndian(at + 48, checkpoint.times.last_append);
   StoreBigEndian(at + 56, checkpoint.times.max_timestamp);
   StoreBigEndian(at + 64, checkpoint.epoch);
-  at[68] = std::byte{checkpoint.has_producers};
+  at[68] = (checkpoint.has_producers ? kHasProducers : std::byte{0}) | (checkpoint.first ? kFirst : std::byte{0});
   const std::string_view boot_id = std::string_view(checkpoint.boot_id).substr(0, kBootIdSizeMax);
   at[69] = static_cast<std::byte>(boot_id.size());
   std::memcpy(at + kBootIdAt, boot_id.data(), boot_id.size());

@@ -10,8 +10,9 @@
 //   +------+--------+----------+----------+-----------+----------+--------+--------+-----------+-----
 //     64       68           69        70                134
 //   -+--------+------------+---------+-----------------+
-//    | leader | producers: | boot id | boot id, filled |
-//    | epoch  | 0 or 1     | size    | with zeros      |
+//    | leader | flags: 1   | boot id | boot id, filled |
+//    | epoch  | producers, | size    | with zeros      |
+//    |        | 2 first    |         |                 |
 //   -+--------+------------+---------+-----------------+
 #pragma once
 
@@ -31,6 +32,7 @@ struct Checkpoint {
   SegmentTimes times;          // of that segment
   LeaderEpoch epoch = kNoLeaderEpoch;  // the last that began below `end`
   bool has_producers = false;  // whether batches below `end` may have producer ids
+  bool first = false;          // written with a new log's first segment: nothing of the log was synced before it
   std::string boot_id;         // of the kernel that ran when it was written; at most 64 bytes
 
   friend bool operator==(const Checkpoint&, const Checkpoint&) = default;

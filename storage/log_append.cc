@@ -95,9 +95,12 @@ absl::StatusOr<std::shared_ptr<Segment>> Log::State::CreateSegment(Offset base_o
   absl::Status created = segment->Create();
   if (absl::IsNotFound(created)) {
     RETURN_IF_ERROR(CreateDirectories(*environment.files, *directory));
+    created = segment->Create();
+  }
+  if (created.ok() && Active() == nullptr && base_offset == end.load()) {
+    // Also if the directory was there: whoever made it may have crashed before its name was on disk.
     NoteNewDirectory();
     WriteFirstCheckpoint(base_offset);
-    created = segment->Create();
   }
   NoteUnsynced(*directory);
   if (!created.ok()) {

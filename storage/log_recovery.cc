@@ -45,8 +45,11 @@ class Recovery {
   // False if there is no directory, so no log.
   absl::StatusOr<bool> ReadDirectory();
   absl::Status LoadStart();
+  absl::Status CheckBeginning();
   absl::Status DeleteBelowStart();
   absl::Status LoadCheckpoint();
+  // REQUIRES: there is a checkpoint.
+  bool SameBoot() const;
   Start WhereToBegin();
   absl::StatusOr<SegmentTimes> TimesOf(const FoundSegment& segment, bool of_checkpoint) const;
   absl::Status AdoptSegments(Offset end);
@@ -108,8 +111,25 @@ absl::Status Recovery::LoadStart() {
     RETURN_IF_ERROR(stored.status());
     start_ = *stored;
   }
-  if (!segments_.empty()) start_ = std::max(start_, segments_.front().base_offset);
   return absl::OkStatus();
+}
+
+// Deletion stores the start first. A log that begins behind it lost segments in some other way.
+absl::Status Recovery::CheckBeginning() {
+  if (segments_.empty() || segments_.front().base_offset <= start_) return absl::OkStatus();
+  const bool known_begun = !checkpoint_.has_value() || !checkpoint_->first;
+  if (known_begun || SameBoot()) {
+    state_.Report(absl::StrCat(*state_.directory, ": the segments from offset ", start_, " to ",
+                               segments_.front().base_offset - 1, " are gone; the log begins behind them"));
+    start_ = segments_.front().base_offset;
+    return absl::OkStatus();
+  }
+  // Power was lost before the first sync: what has no beginning was never acknowledged.
+  return RecoveryScan(state_, segments_, TailRule::kOtherBoot, report_).QuarantineFrom(0);
+}
+
+bool Recovery::SameBoot() const {
+  return !state_.environment.boot_id.empty() && checkpoint_->boot_id == state_.environment.boot_id;
 }
 
 absl::Status Recovery::DeleteBelowStart() {
@@ -135,8 +155,7 @@ Recovery::Start Recovery::WhereToBegin() {
   Start begin;
   if (!segments_.empty()) begin.place = {segments_.front().base_offset, 0};
   if (!checkpoint_.has_value()) return begin;
-  const bool same_boot = !state_.environment.boot_id.empty() && checkpoint_->boot_id == state_.environment.boot_id;
-  const TailRule rule = same_boot ? TailRule::kSameBoot : TailRule::kOtherBoot;
+  const TailRule rule = SameBoot() ? TailRule::kSameBoot : TailRule::kOtherBoot;
   if (segments_.empty()) return begin;
   if (checkpoint_->segment < segments_.front().base_offset) {
     begin.rule = rule;  // its segment was deleted since: all that is left lies behind it
@@ -220,7 +239,9 @@ absl::Status Recovery::LoadDerived(Offset end) {
 absl::Status Recovery::MakeDurable() {
   const std::shared_ptr<Segment> active = state_.Active();
   if (active == nullptr) return absl::OkStatus();
-  if (!checkpoint_.has_value()) state_.NoteNewDirectory();
+  // The first checkpoint is written before anything is synced: the names of directories may not be on disk.
+  const bool first = !checkpoint_.has_value() || checkpoint_->first;
+  if (first) state_.NoteNewDirectory();
   state_.NoteUnsynced(*state_.directory);
   RETURN_IF_ERROR(state_.SyncDirectories());
   SyncPoint point;
@@ -230,7 +251,7 @@ absl::Status Recovery::MakeDurable() {
     point.producer_snapshot = std::make_shared<const std::vector<std::byte>>(state_.producers.Serialize(point.end));
   }
   state_.WriteCheckpoint(point);
-  return absl::OkStatus();
+  return first ? state_.SyncCheckpoint() : absl::OkStatus();
 }
 
 absl::Status Recovery::Run() {
@@ -238,6 +259,7 @@ absl::Status Recovery::Run() {
   if (!exists) return absl::OkStatus();
   RETURN_IF_ERROR(LoadStart());
   RETURN_IF_ERROR(LoadCheckpoint());
+  RETURN_IF_ERROR(CheckBeginning());
   RETURN_IF_ERROR(DeleteBelowStart());
   const Start begin = WhereToBegin();
   RecoveryScan scan(state_, segments_, begin.rule, report_);

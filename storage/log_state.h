@@ -90,6 +90,7 @@ struct Log::State {
   // The number of the next checkpoint.
   std::uint64_t NextCheckpointSequence();
   void WriteFirstCheckpoint(Offset base_offset);
+  absl::Status SyncCheckpoint();
   absl::Status SyncDirectories();
 
   // log.cc

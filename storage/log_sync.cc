@@ -101,11 +101,20 @@ void Log::State::WriteFirstCheckpoint(Offset base_offset) {
   checkpoint.sequence = NextCheckpointSequence();
   checkpoint.segment = base_offset;
   checkpoint.end = base_offset;
+  checkpoint.first = true;
   checkpoint.boot_id = environment.boot_id;
   const std::string path = PathOf("checkpoint");
   if (!storage::WriteCheckpoint(*environment.cache, path, checkpoint).ok()) return;
   absl::StatusOr<std::shared_ptr<File>> file = environment.cache->Get(path, OpenMode::kWrite);
   if (file.ok()) unsynced_checkpoint = *std::move(file);
+}
+
+absl::Status Log::State::SyncCheckpoint() {
+  const absl::StatusOr<std::shared_ptr<File>> file = environment.cache->Get(PathOf("checkpoint"), OpenMode::kWrite);
+  if (absl::IsNotFound(file.status())) return absl::OkStatus();  // it could not be written, and was reported
+  RETURN_IF_ERROR(file.status());
+  RETURN_IF_ERROR((*file)->Sync());
+  return environment.files->SyncDirectory(*directory);
 }
 
 absl::Status Log::State::SyncDirectories() {

@@ -51,12 +51,7 @@ absl::Status RecoveryScan::ResolveGap(std::size_t i) {
   if (segment.base_offset < before.end.offset) {
     return QuarantineSegment(i, "its first offset is in the segment before it");
   }
-  if (rule_ == TailRule::kOtherBoot) {
-    while (segments_.size() > i) {
-      RETURN_IF_ERROR(QuarantineSegment(segments_.size() - 1, "the log ends before it since power was lost"));
-    }
-    return absl::OkStatus();
-  }
+  if (rule_ == TailRule::kOtherBoot) return QuarantineFrom(i);
   const Offset resumed = segment.base_offset;
   NoteDamage(before, {before.end.position, before.end.position, before.end.offset, resumed});
   before.end.offset = resumed;
@@ -122,10 +117,7 @@ absl::StatusOr<bool> RecoveryScan::ValidBatchAfter(std::size_t i) {
 }
 
 absl::Status RecoveryScan::Cut(std::size_t i, File& file, BatchPlace place) {
-  // From the back: stopped halfway, what is left is still a log with a bad tail.
-  while (segments_.size() > i + 1) {
-    RETURN_IF_ERROR(QuarantineSegment(segments_.size() - 1, "the log ends before it"));
-  }
+  RETURN_IF_ERROR(QuarantineFrom(i + 1));
   FoundSegment& segment = segments_[i];
   segment.cut = true;
   const std::uint64_t size = segment.size - place.position;
@@ -140,6 +132,13 @@ absl::Status RecoveryScan::Cut(std::size_t i, File& file, BatchPlace place) {
   report_.bytes_cut += size;
   state_.Report(absl::StrCat(PathOf(segment), ": cut the last ", size, " bytes, from position ", place.position, " (offset ",
                              place.offset, "), which are no whole batch; they are kept in ", kept));
+  return absl::OkStatus();
+}
+
+absl::Status RecoveryScan::QuarantineFrom(std::size_t first) {
+  while (segments_.size() > first) {
+    RETURN_IF_ERROR(QuarantineSegment(segments_.size() - 1, "the log ends before it"));
+  }
   return absl::OkStatus();
 }
 

@@ -44,6 +44,9 @@ class RecoveryScan {
   // Scans from `from` in segments[first] to the end of the log. Segments behind a cut are gone from the list
   // afterwards.
   absl::Status Run(std::size_t first, BatchPlace from);
+  // The log ends before segments[first]: moves it and what follows to quarantine, the last one first, so that
+  // what a crash in between leaves is still a log that ends too late.
+  absl::Status QuarantineFrom(std::size_t first);
 
  private:
   absl::Status ScanSegment(std::size_t i, BatchPlace from);
