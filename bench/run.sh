@@ -3,7 +3,8 @@
 #
 #   bench/run.sh [BIN_DIRECTORY]        default: build/release/bin
 #
-# RUNS=5 rounds; in each round every benchmark runs once, so that what else the machine does falls on all alike.
+# RUNS=5 rounds; in each round every benchmark runs once, so that what else the machine does falls on all
+# alike.
 # SCALE=1 multiplies the numbers of records. Exits 1 if a benchmark fails.
 set -euo pipefail
 
@@ -39,7 +40,7 @@ start_broker() {
 
 # field NAME JSON: the first number of that name.
 field() {
-  sed -n "s/.*\"$1\":\\(-\\{0,1\\}[0-9.e+-]*\\).*/\\1/p" <<<"$(grep -o "\"$1\":[-0-9.e+]*" <<<"$2" | head -n 1)"
+  grep -o "\"$1\":[-0-9.e+]*" <<<"$2" | head -n 1 | sed 's/.*://'
 }
 
 # section NAME JSON: what follows that name, for fields that stand in several places.
@@ -50,7 +51,8 @@ note() { printf '%s\n' "$2" >>"$work/$1"; }
 
 # median KEY
 median() {
-  sort -g "$work/$1" | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+  sort -g "$work/$1" | awk '{ v[NR] = $1 }
+    END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
 }
 
 run() { "$bin/headrace" --json bench "$@" || fail "headrace bench $* failed"; }
@@ -69,31 +71,36 @@ round() {
   note single_p99 "$(field p99_ns "$(section acknowledged "$out")")"
   out=$(run consume --records $((5000000 * scale)) --size 100)
   note consume_small "$(field records_per_second "$out")"
-  out=$("$bin/sendfile_floor" $((512 * scale)) 1024 1024 1) || fail "sendfile_floor failed"
+  out=$("$bin/sendfile_floor" $((512 * scale)) 1024 1024 3) || fail "sendfile_floor failed"
   note floor_bytes "$(field bytes_per_second "$out")"
   out=$(run consume --records $((524288 * scale)) --size 1024)
   note consume_bytes "$(field bytes_per_second "$out")"
 }
 
 row() { printf '  %-46s %14s  %s\n' "$1" "$2" "$3"; }
-number() { awk -v v="$1" -v by="$2" -v digits="$3" 'BEGIN { printf "%.*f", digits, v / by }'; }
+# scaled KEY UNIT DIGITS: the median in that unit.
+scaled() {
+  awk -v v="$(median "$1")" -v by="$2" -v digits="$3" 'BEGIN { printf "%.*f", digits, v / by }'
+}
 
 report() {
   local floor consumed
   floor=$(median floor_bytes)
   consumed=$(median consume_bytes)
-  printf 'medians of %s rounds; %s cores shared by broker and client; one connection, one partition,\n' "$runs" "$(nproc)"
-  printf 'batches of at most 1 MiB, 5 requests in flight, no compression; kernel %s\n' "$(uname -r)"
-  row "produce, 100 B, written (page cache)" "$(number "$(median produce_written)" 1e6 2)" "million records/s"
-  row "produce, 100 B, durable (group commit)" "$(number "$(median produce_durable)" 1e6 2)" "million records/s"
-  row "durable at 100,000 records/s: p50" "$(number "$(median durable_p50)" 1e3 0)" "µs from due to acknowledged"
-  row "durable at 100,000 records/s: p99" "$(number "$(median durable_p99)" 1e3 0)" "µs from due to acknowledged"
-  row "durable, one record at a time: p50" "$(number "$(median single_p50)" 1e3 0)" "µs"
-  row "durable, one record at a time: p99" "$(number "$(median single_p99)" 1e3 0)" "µs"
-  row "consume, 100 B" "$(number "$(median consume_small)" 1e6 2)" "million records/s"
-  row "consume, 1 KiB, streamed" "$(number "$consumed" 1048576 0)" "MiB/s"
-  row "bare sendfile loop, same work in the receiver" "$(number "$floor" 1048576 0)" "MiB/s"
-  row "streamed consume of the bare loop" "$(number "$(awk -v a="$consumed" -v b="$floor" 'BEGIN { print 100 * a / b }')" 1 0)" "%"
+  printf 'medians of %s rounds; %s cores shared by broker and client; kernel %s\n' \
+    "$runs" "$(nproc)" "$(uname -r)"
+  printf 'one connection, one partition, batches of at most 1 MiB, 5 requests in flight, no compression\n'
+  row "produce, 100 B, written (page cache)" "$(scaled produce_written 1e6 2)" "million records/s"
+  row "produce, 100 B, durable (group commit)" "$(scaled produce_durable 1e6 2)" "million records/s"
+  row "durable at 100,000 records/s: p50" "$(scaled durable_p50 1e3 0)" "µs from due to acknowledged"
+  row "durable at 100,000 records/s: p99" "$(scaled durable_p99 1e3 0)" "µs from due to acknowledged"
+  row "durable, one record at a time: p50" "$(scaled single_p50 1e3 0)" "µs"
+  row "durable, one record at a time: p99" "$(scaled single_p99 1e3 0)" "µs"
+  row "consume, 100 B" "$(scaled consume_small 1e6 2)" "million records/s"
+  row "consume, 1 KiB, streamed" "$(scaled consume_bytes 1048576 0)" "MiB/s"
+  row "bare sendfile loop, same work in the receiver" "$(scaled floor_bytes 1048576 0)" "MiB/s"
+  row "streamed consume of the bare loop" "$(awk -v a="$consumed" -v b="$floor" \
+    'BEGIN { printf "%.0f", 100 * a / b }')" "%"
 }
 
 start_broker

@@ -12,13 +12,16 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <sys/socket.h>
 
 #include "client/cli/offline/transfer_loops.h"
 #include "protocol/core/error_code.h"
+#include "protocol/core/mutex.h"
 #include "protocol/core/record_iterator.h"
 #include "protocol/core/status_macros.h"
 
@@ -82,24 +85,103 @@ absl::StatusOr<std::size_t> Consume(ByteSpan bytes, Run& run) {
   return taken;
 }
 
-absl::Status Receive(int socket, std::size_t batch_size, Run& run) {
-  std::vector<std::byte> buffer(kReceiveSize + 2 * batch_size);
-  std::size_t held = 0;
-  while (true) {
-    const ssize_t got = ::recv(socket, buffer.data() + held, std::min(kReceiveSize, buffer.size() - held), 0);
-    if (got < 0) return absl::InternalError("recv failed");
-    if (got == 0) break;
-    held += static_cast<std::size_t>(got);
-    run.bytes += static_cast<std::uint64_t>(got);
-    ASSIGN_OR_RETURN(const std::size_t taken, Consume(ByteSpan(buffer).first(held), run));
-    std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(taken),
-              buffer.begin() + static_cast<std::ptrdiff_t>(held), buffer.begin());
-    held -= taken;
+// What was received and not yet read: one thread fills, another takes, as in the client library.
+class Pieces {
+ public:
+  // Waits for room. An empty piece is the end.
+  void Put(std::vector<std::byte> piece) {
+    core::MutexLock lock(mutex_);
+    changed_.wait(mutex_, [this] { return Held() < kHeldMax; });
+    pieces_.push_back(std::move(piece));
+    changed_.notify_all();
   }
-  return held == 0 ? absl::OkStatus() : absl::DataLossError("bytes were left over");
+  // Waits for a piece.
+  std::vector<std::byte> Take() {
+    core::MutexLock lock(mutex_);
+    changed_.wait(mutex_, [this] { return Held() > 0; });
+    std::vector<std::byte> piece = std::move(pieces_.front());
+    pieces_.pop_front();
+    changed_.notify_all();
+    return piece;
+  }
+  // A piece that was read, for its memory.
+  void GiveBack(std::vector<std::byte> piece) {
+    core::MutexLock lock(mutex_);
+    spare_.push_back(std::move(piece));
+  }
+  std::vector<std::byte> Spare() {
+    core::MutexLock lock(mutex_);
+    if (spare_.empty()) return {};
+    std::vector<std::byte> piece = std::move(spare_.back());
+    spare_.pop_back();
+    return piece;
+  }
+
+ private:
+  static constexpr std::size_t kHeldMax = 8;
+  std::size_t Held() const HEADRACE_REQUIRES(mutex_) { return pieces_.size(); }
+
+  core::Mutex mutex_;
+  core::ConditionVariable changed_;
+  std::deque<std::vector<std::byte>> pieces_ HEADRACE_GUARDED_BY(mutex_);
+  std::vector<std::vector<std::byte>> spare_ HEADRACE_GUARDED_BY(mutex_);
+};
+
+// Receives until the sender closes, in pieces that are filled whole.
+void Receive(int socket, Pieces& pieces) {
+  while (true) {
+    std::vector<std::byte> piece = pieces.Spare();
+    piece.resize(kReceiveSize);
+    const ssize_t got = ::recv(socket, piece.data(), piece.size(), MSG_WAITALL);
+    piece.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    const bool ended = piece.empty();
+    pieces.Put(std::move(piece));
+    if (ended) return;
+  }
 }
 
-absl::StatusOr<Run> RunOnce(int file, std::uint64_t size, const Shape& shape) {
+// Moves bytes from the front of `rest` behind `split` until that is a whole batch or `rest` is empty.
+void Complete(std::vector<std::byte>& split, ByteSpan& rest) {
+  while (!rest.empty()) {
+    const bool sized = split.size() >= kBatchLengthEnd;
+    const std::size_t wanted =
+        sized ? static_cast<std::size_t>(RecordBatchView::StatedSize(split)) : kBatchLengthEnd;
+    if (split.size() >= wanted) return;
+    const std::size_t moved = std::min(wanted - split.size(), rest.size());
+    split.insert(split.end(), rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(moved));
+    rest = rest.subspan(moved);
+  }
+}
+
+// Reads a piece in place; only a batch that two pieces share is copied, to be put together in `split`.
+absl::Status ConsumePiece(ByteSpan rest, std::vector<std::byte>& split, Run& run) {
+  if (!split.empty()) {
+    Complete(split, rest);
+    ASSIGN_OR_RETURN(const std::size_t taken, Consume(split, run));
+    if (taken == 0) return absl::OkStatus();
+    split.clear();
+  }
+  ASSIGN_OR_RETURN(const std::size_t taken, Consume(rest, run));
+  split.assign(rest.begin() + static_cast<std::ptrdiff_t>(taken), rest.end());
+  return absl::OkStatus();
+}
+
+absl::Status ConsumeAll(Pieces& pieces, Run& run) {
+  std::vector<std::byte> split;
+  absl::Status status;
+  while (true) {
+    std::vector<std::byte> piece = pieces.Take();
+    if (piece.empty()) break;
+    run.bytes += piece.size();
+    if (status.ok())
+      status = ConsumePiece(piece, split, run);  // after an error the sender must not wait for room
+    pieces.GiveBack(std::move(piece));
+  }
+  if (status.ok() && !split.empty()) return absl::DataLossError("bytes were left over");
+  return status;
+}
+
+absl::StatusOr<Run> RunOnce(int file, std::uint64_t size) {
   ASSIGN_OR_RETURN(cli::offline::SocketPair sockets, cli::offline::ConnectLoopback());
   const auto start = std::chrono::steady_clock::now();
   const pid_t sender = ::fork();
@@ -110,7 +192,10 @@ absl::StatusOr<Run> RunOnce(int file, std::uint64_t size, const Shape& shape) {
   }
   sockets.sender.Reset();
   Run run;
-  const absl::Status received = Receive(sockets.receiver.get(), shape.batch_size, run);
+  Pieces pieces;
+  std::thread receiver([&] { Receive(sockets.receiver.get(), pieces); });
+  const absl::Status received = ConsumeAll(pieces, run);
+  receiver.join();
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   int status = 0;
   ::waitpid(sender, &status, 0);
@@ -126,7 +211,7 @@ absl::StatusOr<Run> MedianRun(const Shape& shape) {
   ASSIGN_OR_RETURN(const std::uint64_t size, FillFile(file.get(), shape));
   std::vector<Run> runs;
   for (int i = 0; i < shape.runs; ++i) {
-    ASSIGN_OR_RETURN(const Run run, RunOnce(file.get(), size, shape));
+    ASSIGN_OR_RETURN(const Run run, RunOnce(file.get(), size));
     runs.push_back(run);
   }
   std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.seconds < b.seconds; });
