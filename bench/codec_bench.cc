@@ -1,9 +1,10 @@
 // What does a record cost on its way into a batch and out again, and what does each codec add?
 //
-// Records of 100 bytes of text with an 8-byte key, in batches of 16 KiB and 1 MiB. Expect ten ns or so for a
-// record built (with its checksum) or walked; a checksum at tens of GB/s, by table about 2; and of the codecs,
-// per record: lz4, snappy and zstd one to some hundreds of ns, gzip microseconds to compress. "s/record" is
-// the figure to compare, with its unit behind it (6.1n is 6.1 ns); `ratio` is compressed by plain size.
+// Records of 100 bytes of text with an 8-byte key, in batches of 16 KiB and 1 MiB. Expect about ten ns for a
+// record built (with its checksum) or walked; a checksum at tens of GB/s, by table about 2; and of the
+// codecs, per record: lz4, snappy and zstd one to some hundreds of ns, gzip microseconds to compress.
+// "s/record" is the figure to compare, its unit behind it ("6.1n" is 6.1 ns); `ratio` is compressed by plain
+// size.
 #include <benchmark/benchmark.h>
 
 #include <array>
@@ -25,8 +26,8 @@ constexpr std::size_t kDecompressedSizeMax = 16 << 20;
 class Records {
  public:
   explicit Records(std::size_t size) {
-    constexpr std::array<std::string_view, 8> kWords = {"INFO ",   "request ", "took ",   "status=",
-                                                        "GET ",    "/index ",  "cached ", "user="};
+    constexpr std::array<std::string_view, 8> kWords = {
+        "INFO ", "request ", "took ", "status=", "GET ", "/index ", "cached ", "user="};
     std::mt19937_64 random(1);
     for (std::size_t i = 0; i * (kValueSize + 20) < size; ++i) {
       std::string value;

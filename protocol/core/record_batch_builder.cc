@@ -20,6 +20,10 @@ std::byte* WriteBytes(std::byte* at, const std::optional<ByteSpan>& bytes) {
   return std::copy(bytes->begin(), bytes->end(), at);
 }
 
+// At least this much is made room for at a time: clearing memory in pieces that stay in the first cache costs
+// a fraction of clearing each record's few bytes.
+constexpr std::size_t kGrowth = 4096;
+
 std::size_t HeadersSize(std::span<const RecordHeaderView> headers) {
   std::size_t size = VarintSize(static_cast<std::int64_t>(headers.size()));
   for (const RecordHeaderView& header : headers)
@@ -37,15 +41,13 @@ std::size_t RecordBatchBuilder::RecordSizeMax(const RecordView& record) {
 }
 
 void RecordBatchBuilder::Add(const RecordView& record) {
-  if (buffer_.empty()) buffer_.resize(kBatchHeaderSize);
   if (count_ == 0) base_timestamp_ = max_timestamp_ = record.timestamp;
   max_timestamp_ = std::max(max_timestamp_, record.timestamp);
   const std::int64_t timestamp_delta = record.timestamp - base_timestamp_;
   const std::size_t body = 1 + VarintSize(timestamp_delta) + VarintSize(count_) + BytesSize(record.key) +
                            BytesSize(record.value) + HeadersSize(record.headers);
-  const std::size_t start = buffer_.size();
-  buffer_.resize(start + VarintSize(static_cast<std::int64_t>(body)) + body);
-  std::byte* at = WriteVarint(buffer_.data() + start, static_cast<std::int64_t>(body));
+  MakeRoom(VarintSize(static_cast<std::int64_t>(body)) + body);
+  std::byte* at = WriteVarint(buffer_.data() + size_, static_cast<std::int64_t>(body));
   *at++ = std::byte{0};  // attributes: none are defined
   at = WriteVarint(at, timestamp_delta);
   at = WriteVarint(at, count_);
@@ -56,7 +58,14 @@ void RecordBatchBuilder::Add(const RecordView& record) {
     at = WriteBytes(at, AsBytes(header.key));
     at = WriteBytes(at, header.value);
   }
+  size_ = static_cast<std::size_t>(at - buffer_.data());
   ++count_;
+}
+
+void RecordBatchBuilder::MakeRoom(std::size_t size) {
+  if (size_ + size <= buffer_.size()) return;
+  if (buffer_.empty()) buffer_.reserve(last_size_);
+  buffer_.resize(size_ + std::max(size, kGrowth));
 }
 
 void RecordBatchBuilder::SetProducer(ProducerId id, std::int16_t epoch, std::int32_t base_sequence) {
@@ -84,6 +93,8 @@ void RecordBatchBuilder::WriteHeader(std::vector<std::byte>& batch, std::uint16_
 absl::StatusOr<std::vector<std::byte>> RecordBatchBuilder::Build() {
   HEADRACE_CHECK(count_ > 0);
   std::vector<std::byte> batch;
+  buffer_.resize(size_);
+  last_size_ = size_ + kGrowth;
   if (compression_ == Compression::kNone) {
     batch.swap(buffer_);
   } else {
@@ -93,6 +104,7 @@ absl::StatusOr<std::vector<std::byte>> RecordBatchBuilder::Build() {
   }
   WriteHeader(batch, static_cast<std::uint16_t>(compression_));
   count_ = 0;
+  size_ = kBatchHeaderSize;
   return batch;
 }
 

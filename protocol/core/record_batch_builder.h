@@ -36,7 +36,7 @@ class RecordBatchBuilder {
   bool empty() const { return count_ == 0; }
   std::int32_t count() const { return count_; }
   // Size of the finished batch without compression, in bytes.
-  std::size_t size() const { return buffer_.size(); }
+  std::size_t size() const { return size_; }
   // An upper bound of what Add(record) adds to size().
   static std::size_t RecordSizeMax(const RecordView& record);
 
@@ -47,10 +47,14 @@ class RecordBatchBuilder {
   absl::StatusOr<std::vector<std::byte>> Build();
 
  private:
+  // Grows the buffer so that `size` bytes may be written behind size_.
+  void MakeRoom(std::size_t size);
   void WriteHeader(std::vector<std::byte>& batch, std::uint16_t attributes) const;
 
   Compression compression_;
-  std::vector<std::byte> buffer_;  // header room and encoded records
+  std::vector<std::byte> buffer_;        // header room, encoded records, and room for more
+  std::size_t size_ = kBatchHeaderSize;  // how much of the buffer is in use
+  std::size_t last_size_ = 0;            // what the batch before took, to be reserved for the next
   std::int32_t count_ = 0;
   TimestampMs base_timestamp_ = 0;
   TimestampMs max_timestamp_ = 0;

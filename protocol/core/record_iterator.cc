@@ -8,30 +8,50 @@
 namespace headrace {
 namespace {
 
-// A length and that many bytes; a length of -1 is null.
-bool ReadBytes(ByteSpan& rest, std::optional<ByteSpan>& bytes) {
-  std::int64_t length = 0;
-  if (!ReadVarint(rest, length) || length < -1 || length > static_cast<std::int64_t>(rest.size()))
-    return false;
-  if (length == -1) {
-    bytes.reset();
+// What is left of one record, read from the front.
+class Reader {
+ public:
+  explicit Reader(ByteSpan bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+
+  std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
+
+  bool Skip() { return at_ != end_ && (++at_, true); }
+
+  bool Number(std::int64_t& value) {
+    const std::byte* after = ReadVarint(at_, end_, value);
+    if (after == nullptr) return false;
+    at_ = after;
     return true;
   }
-  bytes = rest.first(static_cast<std::size_t>(length));
-  rest = rest.subspan(static_cast<std::size_t>(length));
-  return true;
-}
 
-bool ReadHeaders(ByteSpan& rest, std::vector<RecordHeaderView>& headers) {
+  // A length and that many bytes; a length of -1 is null.
+  bool Bytes(std::optional<ByteSpan>& bytes) {
+    std::int64_t length = 0;
+    if (!Number(length) || length < -1 || length > end_ - at_) return false;
+    if (length == -1) {
+      bytes.reset();
+      return true;
+    }
+    bytes = ByteSpan(at_, static_cast<std::size_t>(length));
+    at_ += length;
+    return true;
+  }
+
+ private:
+  const std::byte* at_;
+  const std::byte* end_;
+};
+
+bool ReadHeaders(Reader& reader, std::vector<RecordHeaderView>& headers) {
   std::int64_t count = 0;
   headers.clear();
   // Two bytes a header at least, so a count beyond the record is refused before anything is reserved.
-  if (!ReadVarint(rest, count) || count < 0 || count > static_cast<std::int64_t>(rest.size() / 2))
+  if (!reader.Number(count) || count < 0 || count > static_cast<std::int64_t>(reader.left() / 2))
     return false;
   for (std::int64_t i = 0; i < count; ++i) {
     std::optional<ByteSpan> key;
     RecordHeaderView header;
-    if (!ReadBytes(rest, key) || !key || !ReadBytes(rest, header.value)) return false;
+    if (!reader.Bytes(key) || !key || !reader.Bytes(header.value)) return false;
     header.key = AsText(*key);
     headers.push_back(header);
   }
@@ -71,24 +91,21 @@ bool RecordIterator::Next() {
     rest_ = {};
     return false;
   }
-  std::int64_t length = 0;
-  if (!ReadVarint(rest_, length) || length < 0 || length > static_cast<std::int64_t>(rest_.size())) {
-    return Fail("its length lies outside the batch");
-  }
-  ByteSpan body = rest_.first(static_cast<std::size_t>(length));
-  rest_ = rest_.subspan(static_cast<std::size_t>(length));
+  std::optional<ByteSpan> body;
+  Reader batch(rest_);
+  if (!batch.Bytes(body) || !body) return Fail("its length lies outside the batch");
+  rest_ = rest_.last(batch.left());
+  Reader reader(*body);
   std::int64_t timestamp_delta = 0;
   std::int64_t offset_delta = 0;
-  if (body.empty()) return Fail("it is empty");
-  body = body.subspan(1);  // attributes: none are defined
-  if (!ReadVarint(body, timestamp_delta) || !ReadVarint(body, offset_delta) || offset_delta < 0 ||
+  if (!reader.Skip()) return Fail("it is empty");  // the attributes: none are defined
+  if (!reader.Number(timestamp_delta) || !reader.Number(offset_delta) || offset_delta < 0 ||
       offset_delta > last_offset_delta_) {
     return Fail("its deltas do not parse, or lie outside the batch");
   }
-  if (!ReadBytes(body, record_.key) || !ReadBytes(body, record_.value))
-    return Fail("key or value do not parse");
-  if (!ReadHeaders(body, headers_)) return Fail("its headers do not parse");
-  if (!body.empty()) return Fail(absl::StrCat(body.size(), " bytes are left over in it"));
+  if (!reader.Bytes(record_.key) || !reader.Bytes(record_.value)) return Fail("key or value do not parse");
+  if (!ReadHeaders(reader, headers_)) return Fail("its headers do not parse");
+  if (reader.left() > 0) return Fail(absl::StrCat(reader.left(), " bytes are left over in it"));
   record_.headers = headers_;
   record_.offset = base_offset_ + offset_delta;
   // Unsigned, because a hostile delta must wrap rather than be undefined.

@@ -16,9 +16,13 @@ constexpr std::uint64_t ZigZag(std::int64_t value) {
   return (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63);
 }
 
+constexpr std::int64_t UnZigZag(std::uint64_t value) {
+  return static_cast<std::int64_t>(value >> 1) ^ -static_cast<std::int64_t>(value & 1);
+}
+
+// Bytes that WriteVarint writes. The quotient is the number of bits by 7, rounded up, without a division.
 constexpr std::size_t VarintSize(std::int64_t value) {
-  const auto bits = static_cast<std::size_t>(std::bit_width(ZigZag(value) | 1));
-  return (bits + 6) / 7;
+  return (static_cast<std::size_t>(std::bit_width(ZigZag(value) | 1)) * 9 + 64) / 64;
 }
 
 // Writes `value` at `at` and returns the byte after it. REQUIRES: VarintSize(value) writable bytes.
@@ -32,21 +36,23 @@ inline std::byte* WriteVarint(std::byte* at, std::int64_t value) {
   return at;
 }
 
-// Reads a varint from the front of `bytes` and moves `bytes` behind it; false, leaving `bytes` anywhere, if
-// it does not end within `bytes` or within 10 bytes.
-inline bool ReadVarint(ByteSpan& bytes, std::int64_t& value) {
-  std::uint64_t result = 0;
-  const std::size_t limit = bytes.size() < kVarintSizeMax ? bytes.size() : kVarintSizeMax;
-  for (std::size_t i = 0; i < limit; ++i) {
-    const auto byte = std::to_integer<std::uint64_t>(bytes[i]);
-    result |= (byte & 0x7f) << (7 * i);
-    if (byte < 0x80) {
-      bytes = bytes.subspan(i + 1);
-      value = static_cast<std::int64_t>(result >> 1) ^ -static_cast<std::int64_t>(result & 1);
-      return true;
-    }
+// ReadVarint for any length.
+const std::byte* ReadLongVarint(const std::byte* at, const std::byte* end, std::int64_t& value);
+
+// Reads a varint from [at, end) and returns the byte after it; nullptr, leaving `value` alone, if it does not
+// end before `end` or within 10 bytes. Most of a record's numbers have one or two bytes, read here; and two
+// pointers rather than a span, because the loop over a batch's records keeps them in registers.
+inline const std::byte* ReadVarint(const std::byte* at, const std::byte* end, std::int64_t& value) {
+  if (end - at < 2) return ReadLongVarint(at, end, value);
+  const auto low = std::to_integer<std::uint64_t>(at[0]);
+  if (low < 0x80) {
+    value = UnZigZag(low);
+    return at + 1;
   }
-  return false;
+  const auto high = std::to_integer<std::uint64_t>(at[1]);
+  if (high >= 0x80) return ReadLongVarint(at, end, value);
+  value = UnZigZag((low & 0x7f) | high << 7);
+  return at + 2;
 }
 
 }  // namespace headrace
