@@ -6,6 +6,9 @@
 #include "protocol/core/error_code.h"
 
 namespace headrace::native {
+namespace {
+constexpr std::uint64_t kSliceSizeMin = 64 << 10;  // bytes, where there are as many
+}  // namespace
 
 Stream::Stream(Services& services, std::shared_ptr<net::Channel> channel, std::uint32_t id)
     : services_(services), channel_(std::move(channel)), id_(id) {}
@@ -23,7 +26,7 @@ SubscribeResponse Stream::Open(const SubscribeRequest& message) {
       // A first look at the position, so that one out of range is told at once; the cursor is not kept.
       storage::ReadCursor probe;
       probe.offset = entry.offset();
-      status = (*partition)->Read(probe, 1).status();
+      status = (*partition)->Read(probe, services_.limits.push_size_max).status();
       const storage::LogOffsets offsets = (*partition)->offsets();
       answer->set_start_offset(offsets.start);
       answer->set_high_watermark(offsets.high_watermark);
@@ -64,7 +67,10 @@ void Stream::Pump() {
 
 bool Stream::PushOne(std::size_t index) {
   Source& source = sources_[index];
-  const auto room = std::min(services_.limits.push_size_max, static_cast<std::uint64_t>(credit_));
+  // Not less than a few index entries, which end a slice without a look at the batches: the credit is
+  // overdrawn by no more than a larger batch would.
+  const auto wanted = std::max(static_cast<std::uint64_t>(credit_), kSliceSizeMin);
+  const std::uint64_t room = std::min(services_.limits.push_size_max, wanted);
   auto slice = source.partition->Read(source.cursor, room);
   if (!slice.ok()) {
     EndSource(source, slice.status());
@@ -85,7 +91,7 @@ void Stream::WaitFor(std::size_t index) {
   });
   // What was published between the read and the registration would wake nobody: look once more.
   storage::ReadCursor probe = source.cursor;
-  const auto slice = source.partition->Read(probe, 1);
+  const auto slice = source.partition->Read(probe, services_.limits.push_size_max);
   if (slice.ok() && slice->length == 0) return;
   source.partition->waiters().Remove(source.wait);
   source.wait = 0;
@@ -128,12 +134,15 @@ void Stream::EndSource(Source& source, const absl::Status& error) {
   net::Response response;
   response.pieces.emplace_back(std::move(bytes));
   channel_->Send(std::move(response));
+  // A deleted topic's files go when nobody holds them: an ended source must not.
+  source.partition.reset();
+  source.cursor = {};
 }
 
 void Stream::Close() {
   closed_ = true;
   for (Source& source : sources_) {
-    if (source.wait != 0) source.partition->waiters().Remove(source.wait);
+    if (source.wait != 0 && !source.ended) source.partition->waiters().Remove(source.wait);
     source.wait = 0;
   }
 }

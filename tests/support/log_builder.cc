@@ -78,7 +78,9 @@ absl::Status TestLog::Open(const std::optional<storage::LogSummary>& summary) {
   return absl::OkStatus();
 }
 
-absl::Status TestLog::Recover() { return Open(std::nullopt); }
+absl::Status TestLog::Recover() {
+  return Open(std::nullopt);
+}
 
 absl::Status TestLog::Close() {
   absl::StatusOr<storage::LogSummary> closed = log_->Close();
@@ -87,7 +89,9 @@ absl::Status TestLog::Close() {
   return absl::OkStatus();
 }
 
-absl::Status TestLog::OpenClean() { return Open(summary_); }
+absl::Status TestLog::OpenClean() {
+  return Open(summary_);
+}
 
 absl::Status TestLog::Restart() {
   RETURN_IF_ERROR(Close());
@@ -138,11 +142,14 @@ absl::Status TestLog::AppendTogether(const std::vector<std::string>& words) {
   const std::vector<ByteSpan> spans(batches.begin(), batches.end());
   letters_.resize(static_cast<std::size_t>(next));
   std::size_t at = letters_.size();
-  for (auto word = words.rbegin(); word != words.rend(); ++word) letters_.replace(at -= word->size(), word->size(), *word);
+  for (auto word = words.rbegin(); word != words.rend(); ++word)
+    letters_.replace(at -= word->size(), word->size(), *word);
   return log_->Append(spans);
 }
 
-absl::Status TestLog::Append(std::string_view word) { return AppendTogether({std::string(word)}); }
+absl::Status TestLog::Append(std::string_view word) {
+  return AppendTogether({std::string(word)});
+}
 
 absl::Status TestLog::Acknowledge() {
   const storage::SyncPoint point = log_->UnsyncedPoint();
@@ -201,7 +208,9 @@ std::string TestLog::ReadableByOffset() const {
   return picture;
 }
 
-std::string TestLog::PathOf(std::string_view name) const { return absl::StrCat(std::string(kDirectory), "/", std::string(name)); }
+std::string TestLog::PathOf(std::string_view name) const {
+  return absl::StrCat(std::string(kDirectory), "/", std::string(name));
+}
 
 std::string TestLog::SegmentFile(Offset base_offset, std::string_view suffix) const {
   return storage::SegmentPath(std::string(kDirectory), base_offset, suffix);
@@ -211,14 +220,16 @@ std::string TestLog::Shape() const {
   std::string shape;
   for (const std::string& path : memory.Files()) {
     if (!path.starts_with(kDirectory) || !path.ends_with(".log")) continue;
-    Join(shape, absl::StrCat(std::stoll(path.substr(kDirectory.size() + 1, 20)), ":", memory.Read(path).size()));
+    Join(shape,
+         absl::StrCat(std::stoll(path.substr(kDirectory.size() + 1, 20)), ":", memory.Read(path).size()));
   }
   return shape;
 }
 
 std::vector<std::string> TestLog::Orphans() const {
   std::set<std::string> expected;
-  for (const char* name : {"checkpoint", "producers", "leader_epochs", "start_offset"}) expected.insert(PathOf(name));
+  for (const char* name : {"checkpoint", "producers", "leader_epochs", "start_offset"})
+    expected.insert(PathOf(name));
   std::vector<std::string> orphans;
   for (const std::string& path : memory.Files()) {
     if (path.ends_with(".log") && path.starts_with(kDirectory)) {

@@ -42,7 +42,8 @@ class TestLog {
   // Syncs and publishes all that is written, as the flusher does. On a failure the log is fenced.
   absl::Status Acknowledge();
 
-  // What readers see from the start (or from `from`): words, and "!" for a damaged range. Reads batch by batch.
+  // What readers see from the start (or from `from`): words, and "!" for a damaged range. Reads batch by
+  // batch.
   std::string Readable(std::optional<Offset> from = std::nullopt, std::uint64_t size_max = 1) const;
   // The same with a lookup for every batch instead of a cursor.
   std::string ReadableByOffset() const;
