@@ -44,7 +44,8 @@ absl::StatusOr<StoredBatch> BatchCursor::Next() {
   const auto last_offset_delta = LoadBigEndian<std::int32_t>(header + 23);
   batch.max_timestamp = LoadBigEndian<TimestampMs>(header + 35);
   const bool plausible = batch.size != 0 && batch.size <= limit_ - position_ && batch.base_offset >= 0 &&
-                         batch.base_offset <= std::numeric_limits<Offset>::max() - kDeltaMax && last_offset_delta >= 0 && LoadBigEndian<std::int8_t>(header + kMagicAt) == kMagic;
+                         batch.base_offset <= std::numeric_limits<Offset>::max() - kDeltaMax &&
+                         last_offset_delta >= 0 && LoadBigEndian<std::int8_t>(header + kMagicAt) == kMagic;
   if (!plausible) return NoBatch(file_, position_);
   batch.last_offset = batch.base_offset + last_offset_delta;
   position_ += batch.size;

@@ -30,8 +30,8 @@ class BatchCursor {
   BatchCursor(const File& file, std::uint64_t position, std::uint64_t limit);
 
   bool done() const { return position_ >= limit_; }
-  // The batch at the cursor, which moves behind it. Errors: kCorruptMessage with file and position if there is
-  // no batch header; the file's own errors. REQUIRES: !done().
+  // The batch at the cursor, which moves behind it. Errors: kCorruptMessage with file and position if there
+  // is no batch header; the file's own errors. REQUIRES: !done().
   absl::StatusOr<StoredBatch> Next();
   // Goes on at `position`, behind the present one.
   void SkipTo(std::uint64_t position) { position_ = position; }

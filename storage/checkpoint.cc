@@ -54,7 +54,8 @@ absl::Status WriteCheckpoint(FileCache& cache, const std::string& path, const Ch
   StoreBigEndian(at + 48, checkpoint.times.last_append);
   StoreBigEndian(at + 56, checkpoint.times.max_timestamp);
   StoreBigEndian(at + 64, checkpoint.epoch);
-  at[68] = (checkpoint.has_producers ? kHasProducers : std::byte{0}) | (checkpoint.first ? kFirst : std::byte{0});
+  at[68] =
+      (checkpoint.has_producers ? kHasProducers : std::byte{0}) | (checkpoint.first ? kFirst : std::byte{0});
   const std::string_view boot_id = std::string_view(checkpoint.boot_id).substr(0, kBootIdSizeMax);
   at[69] = static_cast<std::byte>(boot_id.size());
   std::memcpy(at + kBootIdAt, boot_id.data(), boot_id.size());
@@ -74,7 +75,8 @@ absl::StatusOr<std::optional<Checkpoint>> ReadCheckpoint(FileSystem& files, cons
     ASSIGN_OR_RETURN(const std::size_t read, (*file)->ReadAt(position, slot));
     if (read != slot.size()) continue;
     std::optional<Checkpoint> found = ParseSlot(slot);
-    if (found.has_value() && (!newest.has_value() || found->sequence > newest->sequence)) newest = std::move(found);
+    if (found.has_value() && (!newest.has_value() || found->sequence > newest->sequence))
+      newest = std::move(found);
   }
   return newest;
 }

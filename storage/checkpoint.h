@@ -25,15 +25,15 @@
 namespace headrace::storage {
 
 struct Checkpoint {
-  std::uint64_t sequence = 0;  // rises by one with each
-  Offset segment = 0;          // base offset of the segment it lies in
-  std::uint64_t position = 0;  // bytes of it that are on disk; a batch ends there
-  Offset end = 0;              // offset after that batch
-  SegmentTimes times;          // of that segment
+  std::uint64_t sequence = 0;          // rises by one with each
+  Offset segment = 0;                  // base offset of the segment it lies in
+  std::uint64_t position = 0;          // bytes of it that are on disk; a batch ends there
+  Offset end = 0;                      // offset after that batch
+  SegmentTimes times;                  // of that segment
   LeaderEpoch epoch = kNoLeaderEpoch;  // the last that began below `end`
-  bool has_producers = false;  // whether batches below `end` may have producer ids
-  bool first = false;          // written with a new log's first segment: nothing of the log was synced before it
-  std::string boot_id;         // of the kernel that ran when it was written; at most 64 bytes
+  bool has_producers = false;          // whether batches below `end` may have producer ids
+  bool first = false;   // written with a new log's first segment: nothing of the log was synced before it
+  std::string boot_id;  // of the kernel that ran when it was written; at most 64 bytes
 
   friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
 };

@@ -9,8 +9,8 @@
 
 namespace headrace::storage {
 
-// Writes a temporary file beside `path` and renames it. After a power loss the file may be the old one, the new
-// one, or anything; ReadDisposableFile tells.
+// Writes a temporary file beside `path` and renames it. After a power loss the file may be the old one, the
+// new one, or anything; ReadDisposableFile tells.
 //
 //    0       4             8
 //   +-------+-------------+-------------

@@ -37,6 +37,8 @@ void IndexCache::Forget(std::list<Entry>::iterator entry) {
   entries_.erase(entry);
 }
 
-std::shared_ptr<IndexCache> MakeIndexCache() { return std::make_shared<IndexCache>(std::size_t{16} << 20); }
+std::shared_ptr<IndexCache> MakeIndexCache() {
+  return std::make_shared<IndexCache>(std::size_t{16} << 20);
+}
 
 }  // namespace headrace::storage

@@ -15,7 +15,8 @@ Log::Log(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Log::~Log() = default;
 
 absl::StatusOr<std::unique_ptr<Log>> Log::Open(LogEnvironment& environment, std::string directory,
-                                               const LogOptions& options, const std::optional<LogSummary>& clean,
+                                               const LogOptions& options,
+                                               const std::optional<LogSummary>& clean,
                                                RecoveryReport* report) {
   auto state = std::make_unique<State>(environment, std::move(directory), options);
   RecoveryReport ignored;
@@ -33,7 +34,8 @@ absl::Status Log::State::OpenClean(const LogSummary& summary) {
   for (std::size_t i = summary.segments.size(); i-- > 0;) {
     const SegmentSummary& known = summary.segments[i];
     const SegmentTimes times{known.first_append, known.last_append, known.max_timestamp};
-    opened[i] = std::make_shared<Segment>(Home(), known.base_offset, BatchPlace{next, known.size}, times, false);
+    opened[i] =
+        std::make_shared<Segment>(Home(), known.base_offset, BatchPlace{next, known.size}, times, false);
     next = known.base_offset;
     size += known.size;
     last_append = std::max(last_append, known.last_append);
@@ -68,8 +70,8 @@ absl::Status Log::State::Fence(const absl::Status& error) {
   const core::MutexLock lock(mutex);
   if (fence.ok()) {
     fence = MakeError(ErrorCode::kStorageError,
-                      absl::StrCat(*directory, ": the log takes no more writes since this failed: ", error.message(),
-                                   "; repair the disk and restart the broker"));
+                      absl::StrCat(*directory, ": the log takes no more writes since this failed: ",
+                                   error.message(), "; repair the disk and restart the broker"));
     is_fenced.store(true);
     Report(std::string(MessageOf(fence)));
   }
@@ -88,16 +90,29 @@ absl::Status Log::State::FailedWrite(const absl::Status& error) {
                                                       "; nothing was kept, retry when there is room"));
 }
 
-absl::Status Log::fenced() const { return state_->FenceStatus(); }
-void Log::Fence(const absl::Status& error) { state_->Fence(error).IgnoreError(); }
-void Log::SetOptions(const LogOptions& options) { state_->options = options; }
-const ProducerState& Log::producers() const { return state_->producers; }
-const std::string& Log::directory() const { return *state_->directory; }
-std::uint64_t Log::size() const { return state_->size.load(std::memory_order_relaxed); }
+absl::Status Log::fenced() const {
+  return state_->FenceStatus();
+}
+void Log::Fence(const absl::Status& error) {
+  state_->Fence(error).IgnoreError();
+}
+void Log::SetOptions(const LogOptions& options) {
+  state_->options = options;
+}
+const ProducerState& Log::producers() const {
+  return state_->producers;
+}
+const std::string& Log::directory() const {
+  return *state_->directory;
+}
+std::uint64_t Log::size() const {
+  return state_->size.load(std::memory_order_relaxed);
+}
 
 std::uint32_t Log::segment_count() const {
-  const core::MutexLock lock(state_->mutex);
-  return static_cast<std::uint32_t>(state_->segments.size());
+  State& state = *state_;
+  const core::MutexLock lock(state.mutex);
+  return static_cast<std::uint32_t>(state.segments.size());
 }
 
 LogOffsets Log::offsets() const {
@@ -110,30 +125,31 @@ LogOffsets Log::offsets() const {
 }
 
 SyncPoint Log::WrittenPoint() const {
+  State& state = *state_;
   SyncPoint point;
-  point.end = state_->end.load();
-  const core::MutexLock lock(state_->mutex);
-  const State::Segments& segments = state_->segments;
-  std::size_t first = segments.size();
+  point.end = state.end.load();
+  const core::MutexLock lock(state.mutex);
+  std::size_t first = state.segments.size();
   while (first > 0) {
-    const std::uint64_t written = segments[first - 1]->written().position;
-    if (segments[first - 1]->published().size == written) break;
+    const std::uint64_t written = state.segments[first - 1]->written().position;
+    if (state.segments[first - 1]->published().size == written) break;
     --first;
   }
-  for (; first < segments.size(); ++first) {
-    point.published_sizes.emplace_back(segments[first], segments[first]->written().position);
+  for (; first < state.segments.size(); ++first) {
+    point.published_sizes.emplace_back(state.segments[first], state.segments[first]->written().position);
   }
   return point;
 }
 
 void Log::Publish(const SyncPoint& point) {
+  State& state = *state_;
   const auto& sizes = point.published_sizes;
-  const core::MutexLock lock(state_->mutex);
+  const core::MutexLock lock(state.mutex);
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     const Offset end = i + 1 < sizes.size() ? sizes[i + 1].first->base_offset() : point.end;
     sizes[i].first->Publish({sizes[i].second, end});
   }
-  if (point.end > state_->high_watermark.load()) state_->high_watermark.store(point.end);
+  if (point.end > state.high_watermark.load()) state.high_watermark.store(point.end);
 }
 
 }  // namespace headrace::storage

@@ -40,8 +40,8 @@ struct LogEnvironment {
   FileSystem* files = nullptr;
   Clock* clock = nullptr;
   FileCache* cache = nullptr;
-  std::string boot_id;      // of the running kernel; empty if unknown
-  std::string quarantine;   // directory for what is cut or not understood
+  std::string boot_id;     // of the running kernel; empty if unknown
+  std::string quarantine;  // directory for what is cut or not understood
   // Called with one line per finding worth an operator's eye (torn tail cut, damage, quarantine). Any thread.
   std::function<void(const std::string&)> report;
   // Indexes of sealed segments, loaded on demand within a fixed amount of memory.
@@ -51,10 +51,10 @@ struct LogEnvironment {
 // A log as a clean shutdown left it, so that the next start opens no file of it. Kept by the data directory.
 struct SegmentSummary {
   Offset base_offset = 0;
-  std::uint64_t size = 0;           // bytes
-  TimestampMs first_append = 0;     // broker's wall clock; 0 when empty
+  std::uint64_t size = 0;        // bytes
+  TimestampMs first_append = 0;  // broker's wall clock; 0 when empty
   TimestampMs last_append = 0;
-  TimestampMs max_timestamp = -1;   // of its records
+  TimestampMs max_timestamp = -1;  // of its records
 };
 struct LogSummary {
   LogOffsets offsets;
@@ -163,7 +163,7 @@ class Log {
   absl::StatusOr<std::optional<TimestampHit>> FindTimestamp(TimestampMs timestamp,
                                                             std::size_t decompressed_size_max) const;
 
-  std::uint64_t size() const;           // bytes of all segments
+  std::uint64_t size() const;  // bytes of all segments
   std::uint32_t segment_count() const;
   const std::string& directory() const;
 

@@ -113,7 +113,8 @@ absl::StatusOr<std::shared_ptr<Segment>> Log::State::CreateSegment(Offset base_o
 
 void Log::State::NoteUnsynced(const std::string& name) {
   ++directory_changes;
-  if (std::find(unsynced_directories.begin(), unsynced_directories.end(), name) == unsynced_directories.end()) {
+  if (std::find(unsynced_directories.begin(), unsynced_directories.end(), name) ==
+      unsynced_directories.end()) {
     unsynced_directories.push_back(name);
   }
 }

@@ -12,8 +12,8 @@ namespace {
 
 absl::Status OutOfRange(const std::string& directory, Offset offset, Offset start, Offset high_watermark) {
   return MakeError(ErrorCode::kOffsetOutOfRange,
-                   absl::StrCat(directory, ": offset ", offset, " is out of range, readable are ", start, " to ",
-                                high_watermark));
+                   absl::StrCat(directory, ": offset ", offset, " is out of range, readable are ", start,
+                                " to ", high_watermark));
 }
 
 }  // namespace
@@ -29,7 +29,8 @@ absl::StatusOr<Log::State::Standing> Log::State::Stand(const ReadCursor& cursor)
   const core::MutexLock lock(mutex);
   const Offset first = start.load();
   const Offset last = high_watermark.load();
-  if (cursor.offset < first || cursor.offset > last) return OutOfRange(*directory, cursor.offset, first, last);
+  if (cursor.offset < first || cursor.offset > last)
+    return OutOfRange(*directory, cursor.offset, first, last);
   Standing standing;
   if (cursor.offset == last) return standing;
   if (cursor.segment != nullptr && cursor.position < cursor.segment->published().size) {

@@ -69,7 +69,8 @@ absl::StatusOr<bool> Recovery::ReadDirectory() {
   const absl::StatusOr<std::vector<DirectoryEntry>> entries = files_.List(*state_.directory);
   if (absl::IsNotFound(entries.status())) return false;
   RETURN_IF_ERROR(entries.status());
-  const std::set<std::string> ours = {"checkpoint", "producers", "leader_epochs", std::string(kStartOffsetFile)};
+  const std::set<std::string> ours = {"checkpoint", "producers", "leader_epochs",
+                                      std::string(kStartOffsetFile)};
   std::set<Offset> indexed;
   for (const auto& [name, kind] : *entries) {
     const bool is_file = kind == DirectoryEntry::Kind::kFile;
@@ -85,11 +86,13 @@ absl::StatusOr<bool> Recovery::ReadDirectory() {
     } else if (const auto times = ParseName(name, "timeindex"); is_file && times.has_value()) {
       indexed.insert(*times);
     } else if (!is_file || !ours.contains(name)) {
-      if (name != "quarantine") state_.Report(absl::StrCat(state_.PathOf(name), " is not ours; it is left alone"));
+      if (name != "quarantine")
+        state_.Report(absl::StrCat(state_.PathOf(name), " is not ours; it is left alone"));
     }
   }
-  std::sort(segments_.begin(), segments_.end(),
-            [](const FoundSegment& left, const FoundSegment& right) { return left.base_offset < right.base_offset; });
+  std::sort(segments_.begin(), segments_.end(), [](const FoundSegment& left, const FoundSegment& right) {
+    return left.base_offset < right.base_offset;
+  });
   for (const FoundSegment& segment : segments_) indexed.erase(segment.base_offset);
   for (const Offset orphan : indexed) {
     for (const std::string_view suffix : {"index", "timeindex"}) {
@@ -136,7 +139,8 @@ absl::Status Recovery::DeleteBelowStart() {
   bool deleted = false;
   while (segments_.size() > 1 && segments_[1].base_offset <= start_) {
     for (const std::string_view suffix : {"log", "index", "timeindex"}) {
-      const absl::Status removed = files_.Remove(SegmentPath(*state_.directory, segments_.front().base_offset, suffix));
+      const absl::Status removed =
+          files_.Remove(SegmentPath(*state_.directory, segments_.front().base_offset, suffix));
       if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
     }
     segments_.erase(segments_.begin());
@@ -188,7 +192,8 @@ absl::StatusOr<SegmentTimes> Recovery::TimesOf(const FoundSegment& segment, bool
   if (stored.has_value()) return stored->times;
   ASSIGN_OR_RETURN(const TimestampMs modified,
                    files_.ModificationTime(SegmentPath(*state_.directory, segment.base_offset, "log")));
-  times.first_append = of_checkpoint && checkpoint_->position > 0 ? checkpoint_->times.first_append : modified;
+  times.first_append =
+      of_checkpoint && checkpoint_->position > 0 ? checkpoint_->times.first_append : modified;
   times.last_append = std::max(times.first_append, modified);
   times.max_timestamp = segment.scanned ? segment.max_timestamp : SegmentTimes::kUnknownTimestamp;
   return times;
@@ -232,8 +237,10 @@ absl::Status Recovery::EndAt(Offset end) {
 
 absl::Status Recovery::LoadDerived(Offset end) {
   const Offset known = checkpoint_.has_value() ? std::min(checkpoint_->end, end) : 0;
-  RETURN_IF_ERROR(state_.LoadProducers(end, checkpoint_.has_value() && !checkpoint_->has_producers ? known : 0));
-  return state_.LoadEpochsAfterCrash(checkpoint_.has_value() ? std::optional(checkpoint_->epoch) : std::nullopt, known);
+  RETURN_IF_ERROR(
+      state_.LoadProducers(end, checkpoint_.has_value() && !checkpoint_->has_producers ? known : 0));
+  return state_.LoadEpochsAfterCrash(
+      checkpoint_.has_value() ? std::optional(checkpoint_->epoch) : std::nullopt, known);
 }
 
 absl::Status Recovery::MakeDurable() {
@@ -248,7 +255,8 @@ absl::Status Recovery::MakeDurable() {
   point.end = state_.end.load();
   point.published_sizes.emplace_back(active, active->written().position);
   if (state_.producers.size() > 0) {
-    point.producer_snapshot = std::make_shared<const std::vector<std::byte>>(state_.producers.Serialize(point.end));
+    point.producer_snapshot =
+        std::make_shared<const std::vector<std::byte>>(state_.producers.Serialize(point.end));
   }
   state_.WriteCheckpoint(point);
   return first ? state_.SyncCheckpoint() : absl::OkStatus();

@@ -6,8 +6,8 @@
 
 namespace headrace::storage {
 
-// Makes `state`, freshly made, what the directory holds. What is cut is kept in quarantine; everything that is
-// left is on disk when this returns. Blocking; may be interrupted at any point and run again.
+// Makes `state`, freshly made, what the directory holds. What is cut is kept in quarantine; everything that
+// is left is on disk when this returns. Blocking; may be interrupted at any point and run again.
 absl::Status RecoverLog(Log::State& state, RecoveryReport& report);
 
 }  // namespace headrace::storage

@@ -43,16 +43,16 @@ struct Log::State {
   LogOptions options;
   ProducerState producers;
   LeaderEpochCache epochs;
-  bool epochs_loaded = true;   // false after a clean start, until they are needed
+  bool epochs_loaded = true;  // false after a clean start, until they are needed
   bool epochs_changed = false;
-  Segments unsynced;           // with bytes that may not be on disk, ascending
-  Segments doomed;             // out of the log, not yet unlinked
+  Segments unsynced;  // with bytes that may not be on disk, ascending
+  Segments doomed;    // out of the log, not yet unlinked
   std::vector<std::string> unsynced_directories;
   std::uint64_t directory_changes = 0;
   std::uint64_t bytes_since_checkpoint = 0;
   std::optional<std::uint64_t> checkpoint_sequence;  // of the last one; nullopt until it was looked up
-  // A new log's first checkpoint, until it is synced with the first batches: without one, recovery after a power
-  // loss would not know where the acknowledged part ends.
+  // A new log's first checkpoint, until it is synced with the first batches: without one, recovery after a
+  // power loss would not know where the acknowledged part ends.
   std::shared_ptr<File> unsynced_checkpoint;
   std::optional<std::chrono::steady_clock::time_point> last_checkpoint;
   TimestampMs last_append = 0;  // wall clock; never goes back

@@ -55,7 +55,8 @@ void Log::MarkSynced(const SyncPoint& point) {
     state.unsynced_checkpoint = nullptr;
   }
   if (point.directory_changes == state.directory_changes) state.unsynced_directories.clear();
-  if (!point.published_sizes.empty() && fenced().ok() && state.CheckpointIsDue()) state.WriteCheckpoint(point);
+  if (!point.published_sizes.empty() && fenced().ok() && state.CheckpointIsDue())
+    state.WriteCheckpoint(point);
 }
 
 void Log::State::WriteCheckpoint(const SyncPoint& point) {
@@ -84,13 +85,15 @@ void Log::State::WriteCheckpoint(const SyncPoint& point) {
   if (written.ok()) {
     bytes_since_checkpoint = 0;
   } else {
-    Report(absl::StrCat(*directory, ": no checkpoint written, so recovery will have more to read: ", written.message()));
+    Report(absl::StrCat(*directory,
+                        ": no checkpoint written, so recovery will have more to read: ", written.message()));
   }
 }
 
 std::uint64_t Log::State::NextCheckpointSequence() {
   if (!checkpoint_sequence.has_value()) {
-    const absl::StatusOr<std::optional<Checkpoint>> last = ReadCheckpoint(*environment.files, PathOf("checkpoint"));
+    const absl::StatusOr<std::optional<Checkpoint>> last =
+        ReadCheckpoint(*environment.files, PathOf("checkpoint"));
     checkpoint_sequence = last.ok() && last->has_value() ? (*last)->sequence : 0;
   }
   return ++*checkpoint_sequence;
@@ -110,7 +113,8 @@ void Log::State::WriteFirstCheckpoint(Offset base_offset) {
 }
 
 absl::Status Log::State::SyncCheckpoint() {
-  const absl::StatusOr<std::shared_ptr<File>> file = environment.cache->Get(PathOf("checkpoint"), OpenMode::kWrite);
+  const absl::StatusOr<std::shared_ptr<File>> file =
+      environment.cache->Get(PathOf("checkpoint"), OpenMode::kWrite);
   if (absl::IsNotFound(file.status())) return absl::OkStatus();  // it could not be written, and was reported
   RETURN_IF_ERROR(file.status());
   RETURN_IF_ERROR((*file)->Sync());
@@ -152,8 +156,8 @@ absl::StatusOr<LogSummary> Log::Close() {
   }
   if (state.epochs_changed) {
     // After a clean start nothing tells an old file from this one, so this one must be on disk.
-    RETURN_IF_ERROR(
-        WriteDisposableFile(*state.environment.files, state.PathOf("leader_epochs"), state.epochs.Serialize()));
+    RETURN_IF_ERROR(WriteDisposableFile(*state.environment.files, state.PathOf("leader_epochs"),
+                                        state.epochs.Serialize()));
     RETURN_IF_ERROR(SyncDisposableFile(*state.environment.files, state.PathOf("leader_epochs")));
     RETURN_IF_ERROR(state.environment.files->SyncDirectory(*state.directory));
     state.epochs_changed = false;

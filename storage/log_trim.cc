@@ -54,8 +54,8 @@ absl::Status Log::Trim(Offset offset) {
   const LogOffsets now = offsets();
   if (offset > now.high_watermark) {
     return MakeError(ErrorCode::kOffsetOutOfRange,
-                     absl::StrCat(directory(), ": cannot trim to offset ", offset, ", readable are ", now.start, " to ",
-                                  now.high_watermark));
+                     absl::StrCat(directory(), ": cannot trim to offset ", offset, ", readable are ",
+                                  now.start, " to ", now.high_watermark));
   }
   if (offset <= now.start) return state.DeleteDoomed();
   return state.RaiseStart(offset);
@@ -88,8 +88,8 @@ absl::StatusOr<std::size_t> Log::ApplyRetention() {
   std::vector<SegmentSummary> summaries;
   for (const std::shared_ptr<Segment>& segment : segments) {
     const SegmentTimes times = segment->times();
-    summaries.push_back({segment->base_offset(), segment->written().position, times.first_append, times.last_append,
-                         times.max_timestamp});
+    summaries.push_back({segment->base_offset(), segment->written().position, times.first_append,
+                         times.last_append, times.max_timestamp});
   }
   std::size_t count = SegmentsToDelete(summaries, state.options, now);
   // What readers may not see yet is not retention's to take.

@@ -35,8 +35,9 @@ void OffsetIndex::NoteDamage(const DamagedRange& range) {
 }
 
 BatchPlace OffsetIndex::FloorOffset(Offset offset) const {
-  const auto above = std::upper_bound(entries_.begin(), entries_.end(), offset - base_offset_,
-                                      [](Offset wanted, const Entry& entry) { return wanted < entry.relative_offset; });
+  const auto above =
+      std::upper_bound(entries_.begin(), entries_.end(), offset - base_offset_,
+                       [](Offset wanted, const Entry& entry) { return wanted < entry.relative_offset; });
   return above == entries_.begin() ? first_ : PlaceOf(*std::prev(above));
 }
 
@@ -99,19 +100,22 @@ std::vector<std::byte> OffsetIndex::Serialize(std::uint64_t log_size) const {
 }
 
 std::optional<OffsetIndex> OffsetIndex::Parse(ByteSpan bytes, Offset base_offset, std::uint64_t log_size) {
-  if (bytes.size() < kHeaderSize || std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0) return std::nullopt;
+  if (bytes.size() < kHeaderSize || std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0)
+    return std::nullopt;
   if (LoadBigEndian<Offset>(bytes.data() + 8) != base_offset) return std::nullopt;
   if (LoadBigEndian<std::uint64_t>(bytes.data() + 16) != log_size) return std::nullopt;
   const auto entries = LoadBigEndian<std::uint32_t>(bytes.data() + 24);
   const auto ranges = LoadBigEndian<std::uint32_t>(bytes.data() + 28);
-  if (bytes.size() != kHeaderSize + std::uint64_t{entries} * kEntrySize + std::uint64_t{ranges} * kRangeSize) {
+  if (bytes.size() !=
+      kHeaderSize + std::uint64_t{entries} * kEntrySize + std::uint64_t{ranges} * kRangeSize) {
     return std::nullopt;
   }
   if (Crc32c(bytes.subspan(8)) != LoadBigEndian<std::uint32_t>(bytes.data() + 4)) return std::nullopt;
   OffsetIndex index(base_offset, {base_offset, 0});
   const ByteSpan content = bytes.subspan(kHeaderSize);
   if (!index.ParseEntries(content.first(std::size_t{entries} * kEntrySize), log_size)) return std::nullopt;
-  if (!index.ParseRanges(content.subspan(std::size_t{entries} * kEntrySize), ranges, log_size)) return std::nullopt;
+  if (!index.ParseRanges(content.subspan(std::size_t{entries} * kEntrySize), ranges, log_size))
+    return std::nullopt;
   return index;
 }
 

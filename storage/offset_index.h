@@ -68,7 +68,8 @@ class OffsetIndex {
   void Prepend(const OffsetIndex& prefix);
 
   std::vector<std::byte> Serialize(std::uint64_t log_size) const;
-  // nullopt unless the bytes are whole and of a segment that begins at `base_offset` and has `log_size` bytes.
+  // nullopt unless the bytes are whole and of a segment that begins at `base_offset` and has `log_size`
+  // bytes.
   static std::optional<OffsetIndex> Parse(ByteSpan bytes, Offset base_offset, std::uint64_t log_size);
 
  private:
@@ -76,7 +77,9 @@ class OffsetIndex {
     std::uint32_t relative_offset = 0;
     std::uint32_t position = 0;
   };
-  BatchPlace PlaceOf(const Entry& entry) const { return {base_offset_ + entry.relative_offset, entry.position}; }
+  BatchPlace PlaceOf(const Entry& entry) const {
+    return {base_offset_ + entry.relative_offset, entry.position};
+  }
   bool ParseRanges(ByteSpan bytes, std::uint32_t count, std::uint64_t log_size);
   bool ParseEntries(ByteSpan bytes, std::uint64_t log_size);
 

@@ -39,13 +39,14 @@ absl::StatusOr<std::string> Quarantine::FreePath(const std::string& name) {
   return absl::StrCat(target_, "/", free);
 }
 
-absl::StatusOr<std::string> Quarantine::CopyBytes(const File& file, std::uint64_t position, std::uint64_t size,
-                                                  Offset offset) {
+absl::StatusOr<std::string> Quarantine::CopyBytes(const File& file, std::uint64_t position,
+                                                  std::uint64_t size, Offset offset) {
   ASSIGN_OR_RETURN(const std::string path, FreePath(absl::StrCat("offset-", offset, ".cut")));
   ASSIGN_OR_RETURN(const std::shared_ptr<File> copy, environment_.files->Open(path, OpenMode::kCreate));
   std::vector<std::byte> piece(std::min<std::uint64_t>(kPieceSize, size));
   for (std::uint64_t done = 0; done < size;) {
-    const MutableByteSpan room = MutableByteSpan(piece).first(std::min<std::uint64_t>(piece.size(), size - done));
+    const MutableByteSpan room =
+        MutableByteSpan(piece).first(std::min<std::uint64_t>(piece.size(), size - done));
     ASSIGN_OR_RETURN(const std::size_t read, file.ReadAt(position + done, room));
     if (read == 0) break;
     const ByteSpan bytes = ByteSpan(room).first(read);

@@ -62,8 +62,8 @@ absl::Status RecoveryScan::ScanSegment(std::size_t i, BatchPlace from) {
   FoundSegment& segment = segments_[i];
   ASSIGN_OR_RETURN(const std::shared_ptr<File> file, Open(segment));
   segment.scanned = true;
-  segment.indexes.emplace(
-      ScannedIndexes{OffsetIndex(segment.base_offset, from), TimeIndex(segment.base_offset), segment.max_timestamp});
+  segment.indexes.emplace(ScannedIndexes{OffsetIndex(segment.base_offset, from),
+                                         TimeIndex(segment.base_offset), segment.max_timestamp});
   SegmentScanner scanner(*file, from, segment.size);
   report_.bytes_scanned += segment.size - from.position;
   ScannedIndexes& indexes = *segment.indexes;
@@ -130,8 +130,9 @@ absl::Status RecoveryScan::Cut(std::size_t i, File& file, BatchPlace place) {
   RETURN_IF_ERROR(file.Truncate(place.position));
   segment.size = place.position;
   report_.bytes_cut += size;
-  state_.Report(absl::StrCat(PathOf(segment), ": cut the last ", size, " bytes, from position ", place.position, " (offset ",
-                             place.offset, "), which are no whole batch; they are kept in ", kept));
+  state_.Report(absl::StrCat(PathOf(segment), ": cut the last ", size, " bytes, from position ",
+                             place.position, " (offset ", place.offset,
+                             "), which are no whole batch; they are kept in ", kept));
   return absl::OkStatus();
 }
 
@@ -164,8 +165,9 @@ absl::Status RecoveryScan::QuarantineSegment(std::size_t i, std::string_view why
 void RecoveryScan::NoteDamage(FoundSegment& segment, const DamagedRange& range) {
   ++report_.damaged_ranges;
   if (segment.indexes.has_value()) segment.indexes->offsets.NoteDamage(range);
-  state_.Report(absl::StrCat(PathOf(segment), ": damaged from position ", range.position, " to ", range.end, ": offsets ",
-                             range.offset, " to ", range.next_offset - 1, " cannot be read; everything else can"));
+  state_.Report(absl::StrCat(PathOf(segment), ": damaged from position ", range.position, " to ", range.end,
+                             ": offsets ", range.offset, " to ", range.next_offset - 1,
+                             " cannot be read; everything else can"));
 }
 
 }  // namespace headrace::storage

@@ -31,7 +31,8 @@ struct FoundSegment {
 
   // Whether its last bytes are known not to be a batch.
   bool damaged_at_end() const {
-    return indexes.has_value() && !indexes->offsets.damaged().empty() && indexes->offsets.damaged().back().end == size;
+    return indexes.has_value() && !indexes->offsets.damaged().empty() &&
+           indexes->offsets.damaged().back().end == size;
   }
 };
 

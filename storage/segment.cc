@@ -30,7 +30,8 @@ Segment::Segment(SegmentHome home, Offset base_offset)
       written_{base_offset, 0},
       published_{0, base_offset} {}
 
-Segment::Segment(SegmentHome home, Offset base_offset, BatchPlace written, const SegmentTimes& times, bool verified)
+Segment::Segment(SegmentHome home, Offset base_offset, BatchPlace written, const SegmentTimes& times,
+                 bool verified)
     : home_(std::move(home)),
       base_offset_(base_offset),
       verified_(verified),
@@ -153,19 +154,20 @@ absl::Status Segment::CheckSize(const File& file) const {
   ASSIGN_OR_RETURN(const std::uint64_t size, file.Size());
   const core::MutexLock lock(mutex_);
   if (size != written_.position) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("%s: it has %d bytes, the last shutdown left %d; restore the file, or remove `clean` from "
-                        "the data directory to have the log recovered",
-                        file.path(), size, written_.position));
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "%s: it has %d bytes, the last shutdown left %d; restore the file, or remove `clean` from "
+        "the data directory to have the log recovered",
+        file.path(), size, written_.position));
   }
   verified_ = true;
   return absl::OkStatus();
 }
 
 absl::Status Segment::DamageError(const DamagedRange& range) const {
-  return MakeError(ErrorCode::kCorruptMessage,
-                   absl::StrFormat("%s: no valid batch at position %d (offset %d); readable again from offset %d",
-                                   Path("log"), range.position, range.offset, range.next_offset));
+  return MakeError(
+      ErrorCode::kCorruptMessage,
+      absl::StrFormat("%s: no valid batch at position %d (offset %d); readable again from offset %d",
+                      Path("log"), range.position, range.offset, range.next_offset));
 }
 
 }  // namespace headrace::storage

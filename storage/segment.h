@@ -38,9 +38,9 @@ struct PublishedEnd {
   Offset offset = 0;       // the one after the last
 };
 
-// Shared by its log, by cursors and by sync points. The log's writer calls what is under "Writer", one call at a
-// time; readers come from any thread and never see a byte above published(). The mutex is a leaf and is never
-// held over a call to the file system. A segment never cuts or overwrites what is published.
+// Shared by its log, by cursors and by sync points. The log's writer calls what is under "Writer", one call
+// at a time; readers come from any thread and never see a byte above published(). The mutex is a leaf and is
+// never held over a call to the file system. A segment never cuts or overwrites what is published.
 //
 // While bytes of it may not be on disk it holds its file; else the file is opened through the cache. The part
 // of the index that was written by this process is in memory until the segment is sealed; what lies below
@@ -54,7 +54,9 @@ class Segment {
   Segment(SegmentHome home, Offset base_offset, BatchPlace written, const SegmentTimes& times, bool verified);
 
   Offset base_offset() const { return base_offset_; }
-  std::string Path(std::string_view suffix) const { return SegmentPath(*home_.directory, base_offset_, suffix); }
+  std::string Path(std::string_view suffix) const {
+    return SegmentPath(*home_.directory, base_offset_, suffix);
+  }
 
   // --- Writer ---
 
@@ -89,11 +91,11 @@ class Segment {
   PublishedEnd published() const HEADRACE_EXCLUDES(mutex_);
   // The open file. Errors: FAILED_PRECONDITION if it is gone or not as long as the log was told.
   absl::StatusOr<std::shared_ptr<File>> Open() const HEADRACE_EXCLUDES(mutex_);
-  // Where the batch that holds `offset` begins. Errors: kCorruptMessage with the next readable offset if it is
-  // damaged. REQUIRES: base_offset() <= offset < published().offset.
+  // Where the batch that holds `offset` begins. Errors: kCorruptMessage with the next readable offset if it
+  // is damaged. REQUIRES: base_offset() <= offset < published().offset.
   absl::StatusOr<BatchPlace> Find(Offset offset) const;
-  // Where a slice from `begin` of at most `size_max` bytes ends: behind at least one batch, at a batch's end, at
-  // most at published(), before any damage. Errors: kCorruptMessage if there is damage at `begin`.
+  // Where a slice from `begin` of at most `size_max` bytes ends: behind at least one batch, at a batch's end,
+  // at most at published(), before any damage. Errors: kCorruptMessage if there is damage at `begin`.
   absl::StatusOr<BatchPlace> SliceEnd(BatchPlace begin, std::uint64_t size_max) const;
   // Where to begin to look for a record of at least this timestamp.
   absl::StatusOr<BatchPlace> FloorTimestamp(TimestampMs timestamp) const;

@@ -20,7 +20,9 @@ absl::Status WriteWhole(FileSystem& files, const std::string& path, ByteSpan con
 
 }  // namespace
 
-BatchPlace Segment::MemoryBegin() const { return memory_ == nullptr ? written_ : memory_->offsets.first(); }
+BatchPlace Segment::MemoryBegin() const {
+  return memory_ == nullptr ? written_ : memory_->offsets.first();
+}
 
 Segment::Memory& Segment::EnsureMemory() {
   if (memory_ == nullptr) {
@@ -51,8 +53,8 @@ void Segment::StoreIndexFiles(const OffsetIndex& offsets, const TimeIndex& times
   absl::Status stored = WriteWhole(files, Path("index"), offsets.Serialize(log_size));
   if (stored.ok()) stored = WriteWhole(files, Path("timeindex"), times.Serialize(log_size, segment_times));
   if (!stored.ok() && home_.environment->report) {
-    home_.environment->report(absl::StrCat(Path("index"), ": not written, so it will be rebuilt when it is needed: ",
-                                           stored.message()));
+    home_.environment->report(absl::StrCat(
+        Path("index"), ": not written, so it will be rebuilt when it is needed: ", stored.message()));
   }
   bool deleted = false;
   {
@@ -119,9 +121,9 @@ absl::StatusOr<Segment::Prefix> Segment::LoadPrefix() const {
     const core::MutexLock lock(mutex_);
     end = MemoryBegin();
   }
-  Prefix prefix = end.position == 0
-                      ? std::make_shared<const IndexCache::Loaded>(OffsetIndex(base_offset_, {base_offset_, 0}), 0)
-                      : PrefixAtHand(end);
+  Prefix prefix = end.position == 0 ? std::make_shared<const IndexCache::Loaded>(
+                                          OffsetIndex(base_offset_, {base_offset_, 0}), 0)
+                                    : PrefixAtHand(end);
   if (prefix == nullptr) {
     ASSIGN_OR_RETURN(ScannedIndexes scanned, ScanPrefix(end));
     prefix = std::make_shared<const IndexCache::Loaded>(std::move(scanned.offsets), end.position);
@@ -141,13 +143,15 @@ absl::StatusOr<ScannedIndexes> Segment::ScanPrefix(BatchPlace end) const {
 }
 
 std::optional<TimeIndex::Parsed> Segment::StoredTimes(std::uint64_t log_size) const {
-  return TimeIndex::Parse(ReadIndexBytes(*home_.environment->files, Path("timeindex")), base_offset_, log_size);
+  return TimeIndex::Parse(ReadIndexBytes(*home_.environment->files, Path("timeindex")), base_offset_,
+                          log_size);
 }
 
 absl::StatusOr<BatchPlace> Segment::FloorOffset(Offset offset) const {
   {
     const core::MutexLock lock(mutex_);
-    if (memory_ != nullptr && offset >= memory_->offsets.first().offset) return memory_->offsets.FloorOffset(offset);
+    if (memory_ != nullptr && offset >= memory_->offsets.first().offset)
+      return memory_->offsets.FloorOffset(offset);
   }
   ASSIGN_OR_RETURN(const Prefix prefix, LoadPrefix());
   return prefix->index.FloorOffset(offset);
@@ -170,7 +174,8 @@ absl::StatusOr<BatchPlace> Segment::FloorTimestamp(TimestampMs timestamp) const 
     const core::MutexLock lock(mutex_);
     end = MemoryBegin();
     if (memory_ != nullptr) {
-      if (const std::optional<BatchPlace> floor = memory_->times.Floor(timestamp); floor.has_value()) return *floor;
+      if (const std::optional<BatchPlace> floor = memory_->times.Floor(timestamp); floor.has_value())
+        return *floor;
     }
   }
   const BatchPlace begin{base_offset_, 0};
@@ -221,8 +226,8 @@ absl::Status Segment::LearnDamage(BatchPlace place) const {
   }
   ASSIGN_OR_RETURN(const std::optional<DamagedRange> range, DamageFrom(place.position));
   if (!range.has_value() || range->position > place.position) {
-    return MakeError(ErrorCode::kStorageError,
-                     absl::StrCat(Path("log"), ": the batch at position ", place.position, " changed while it was read"));
+    return MakeError(ErrorCode::kStorageError, absl::StrCat(Path("log"), ": the batch at position ",
+                                                            place.position, " changed while it was read"));
   }
   if (home_.environment->report) home_.environment->report(std::string(MessageOf(DamageError(*range))));
   return DamageError(*range);
@@ -270,7 +275,8 @@ absl::StatusOr<BatchPlace> Segment::SliceEnd(BatchPlace begin, std::uint64_t siz
   return WalkToEnd(begin, limit.position, size_max);
 }
 
-absl::StatusOr<BatchPlace> Segment::WalkToEnd(BatchPlace begin, std::uint64_t limit, std::uint64_t size_max) const {
+absl::StatusOr<BatchPlace> Segment::WalkToEnd(BatchPlace begin, std::uint64_t limit,
+                                              std::uint64_t size_max) const {
   ASSIGN_OR_RETURN(const std::shared_ptr<File> file, Open());
   BatchCursor cursor(*file, begin.position, limit);
   BatchPlace end = begin;

@@ -21,8 +21,7 @@ SegmentScanner::SegmentScanner(const File& file, BatchPlace from, std::uint64_t 
 
 absl::StatusOr<ByteSpan> SegmentScanner::Bytes(std::uint64_t position, std::uint64_t size) {
   size = std::min(size, limit_ - position);
-  const bool inside =
-      position >= window_position_ && position + size <= window_position_ + window_.size();
+  const bool inside = position >= window_position_ && position + size <= window_position_ + window_.size();
   if (!inside) {
     batch_.reset();  // it points into the window
     window_position_ = position;

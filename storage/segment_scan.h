@@ -13,9 +13,9 @@
 
 namespace headrace::storage {
 
-// One pass over a segment file, on one thread. A batch is valid if its header parses, it lies inside the limit,
-// its CRC is right and its base offset is the one expected. Never holds more than one batch or a window of it,
-// and allocates for no length that is not there.
+// One pass over a segment file, on one thread. A batch is valid if its header parses, it lies inside the
+// limit, its CRC is right and its base offset is the one expected. Never holds more than one batch or a
+// window of it, and allocates for no length that is not there.
 class SegmentScanner {
  public:
   enum class Found {

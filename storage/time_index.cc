@@ -24,8 +24,9 @@ void TimeIndex::Note(TimestampMs max_before, BatchPlace place, std::uint32_t int
 }
 
 std::optional<BatchPlace> TimeIndex::Floor(TimestampMs timestamp) const {
-  const auto above = std::lower_bound(entries_.begin(), entries_.end(), timestamp,
-                                      [](const Entry& entry, TimestampMs wanted) { return entry.max_before < wanted; });
+  const auto above =
+      std::lower_bound(entries_.begin(), entries_.end(), timestamp,
+                       [](const Entry& entry, TimestampMs wanted) { return entry.max_before < wanted; });
   if (above == entries_.begin()) return std::nullopt;
   const Entry& entry = *std::prev(above);
   return BatchPlace{base_offset_ + entry.relative_offset, entry.position};
@@ -55,7 +56,8 @@ std::vector<std::byte> TimeIndex::Serialize(std::uint64_t log_size, const Segmen
   return bytes;
 }
 
-std::optional<TimeIndex::Parsed> TimeIndex::Parse(ByteSpan bytes, Offset base_offset, std::uint64_t log_size) {
+std::optional<TimeIndex::Parsed> TimeIndex::Parse(ByteSpan bytes, Offset base_offset,
+                                                  std::uint64_t log_size) {
   if (bytes.size() < kHeaderSize || (bytes.size() - kHeaderSize) % kEntrySize != 0) return std::nullopt;
   if (std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0) return std::nullopt;
   if (LoadBigEndian<Offset>(bytes.data() + 8) != base_offset) return std::nullopt;

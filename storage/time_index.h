@@ -3,8 +3,9 @@
 //    0      4        8             16          24             32            40             48
 //   +------+--------+-------------+-----------+--------------+-------------+--------------+------------------
 //   |"HRTI"| CRC-32C| base offset | log size  | first append | last append | max timestamp| entries: maximum
-//   |      | of the | of the      | covered,  | wall clock,  | wall clock, | of all       | before 8, relative
-//   |      | rest   | segment     | bytes     | ms           | ms          | records      | offset 4, position 4
+//   |      | of the | of the      | covered,  | wall clock,  | wall clock, | of all       | before 8,
+//   relative |      | rest   | segment     | bytes     | ms           | ms          | records      | offset
+//   4, position 4
 //   +------+--------+-------------+-----------+--------------+-------------+--------------+------------------
 //
 // Timestamps may go back from record to record; their maximum does not, so it can be searched. Disposable, as
@@ -51,7 +52,8 @@ class TimeIndex {
 
   std::vector<std::byte> Serialize(std::uint64_t log_size, const SegmentTimes& times) const;
   struct Parsed;
-  // nullopt unless the bytes are whole and of a segment that begins at `base_offset` and has `log_size` bytes.
+  // nullopt unless the bytes are whole and of a segment that begins at `base_offset` and has `log_size`
+  // bytes.
   static std::optional<Parsed> Parse(ByteSpan bytes, Offset base_offset, std::uint64_t log_size);
 
  private:

@@ -1,5 +1,5 @@
-// The promise, tested at every point where it could break: a crash at any file operation loses nothing that was
-// acknowledged, gives no offset twice and brings nothing back.
+// The promise, tested at every point where it could break: a crash at any file operation loses nothing that
+// was acknowledged, gives no offset twice and brings nothing back.
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -83,14 +83,16 @@ void CheckKept(const TestLog& log, const Witness& witness) {
   CHECK(log.Orphans().empty());
 }
 
-// The `turn`th crash of a life: the process dies or, by a bit of the seed, the power fails, and chance decides
-// what of the unsynced is left.
+// The `turn`th crash of a life: the process dies or, by a bit of the seed, the power fails, and chance
+// decides what of the unsynced is left.
 void Crash(TestLog& log, std::uint64_t seed, int turn, std::uint64_t at) {
   const bool power = ((seed >> turn) & 1) != 0;
   power ? log.CrashPower(seed * 1'000'003 + at * 8 + static_cast<std::uint64_t>(turn)) : log.CrashProcess();
 }
 
-std::uint64_t SegmentSize() { return 3 * TestLog().MakeWord("a", 0).size(); }
+std::uint64_t SegmentSize() {
+  return 3 * TestLog().MakeWord("a", 0).size();
+}
 
 std::uint64_t OperationsOf(const std::function<void(TestLog&)>& run) {
   TestLog log(SegmentSize());
@@ -100,7 +102,7 @@ std::uint64_t OperationsOf(const std::function<void(TestLog&)>& run) {
 }
 
 TEST_CASE("Log: a crash at any file operation loses nothing acknowledged") {
-  const std::uint64_t seed = GENERATE(range(0, 16));
+  const auto seed = GENERATE(range<std::uint64_t>(0, 16));
   const std::uint64_t operations = OperationsOf([](TestLog& log) {
     Witness witness;
     REQUIRE(Live(log, witness).ok());
@@ -129,8 +131,8 @@ TEST_CASE("Log: a crash at any file operation loses nothing acknowledged") {
 }
 
 TEST_CASE("Log: a crash at any file operation of recovery itself loses nothing acknowledged") {
-  const std::uint64_t seed = GENERATE(range(0, 16));
-  const std::uint64_t died_at = GENERATE(5, 9, 12, 23, 34, 45, 56, 67);
+  const auto seed = GENERATE(range<std::uint64_t>(0, 16));
+  const auto died_at = GENERATE(as<std::uint64_t>{}, 5, 9, 12, 23, 34, 45, 56, 67);
   const auto prepare = [&](TestLog& log, Witness& witness) {
     log.files.Heal();
     log.files.DieAt(died_at);
@@ -162,7 +164,7 @@ TEST_CASE("Log: a crash at any file operation of recovery itself loses nothing a
 }
 
 TEST_CASE("Log: an orderly stop that is cut short is a crash like any other") {
-  const std::uint64_t seed = GENERATE(range(0, 6));
+  const auto seed = GENERATE(range<std::uint64_t>(0, 6));
   const std::uint64_t before = OperationsOf([](TestLog& log) {
     Witness witness;
     REQUIRE(Live(log, witness).ok());
@@ -189,8 +191,8 @@ TEST_CASE("Log: an orderly stop that is cut short is a crash like any other") {
 
 TEST_CASE("Log: one failing file operation is an error, a fence or nothing, and never a loss") {
   const bool full = GENERATE(false, true);
-  const absl::Status error =
-      full ? absl::ResourceExhaustedError("no space left on device") : absl::InternalError("input/output error");
+  const absl::Status error = full ? absl::ResourceExhaustedError("no space left on device")
+                                  : absl::InternalError("input/output error");
   const std::uint64_t operations = OperationsOf([](TestLog& log) {
     Witness witness;
     REQUIRE(Live(log, witness).ok());

@@ -39,17 +39,25 @@ class Life {
     const std::uint64_t side = Roll(16);
     history_ += "TRrdpfkkkkaaaaaa"[side];
     switch (side) {
-      case 0: return Trim();
-      case 1: return Retain();
-      case 2: return Restart();
-      case 3: return DieAndRecover();
-      case 4: return LosePower();
-      case 5: return FullDisk();
+      case 0:
+        return Trim();
+      case 1:
+        return Retain();
+      case 2:
+        return Restart();
+      case 3:
+        return DieAndRecover();
+      case 4:
+        return LosePower();
+      case 5:
+        return FullDisk();
       case 6:
       case 7:
       case 8:
-      case 9: return Acknowledge();
-      default: return Append();
+      case 9:
+        return Acknowledge();
+      default:
+        return Append();
     }
   }
 
@@ -73,7 +81,8 @@ class Life {
 
   void CompareOne(const LogOffsets& now) {
     ReadCursor cursor;
-    cursor.offset = now.start + static_cast<Offset>(Roll(static_cast<std::uint64_t>(now.high_watermark - now.start)));
+    cursor.offset =
+        now.start + static_cast<Offset>(Roll(static_cast<std::uint64_t>(now.high_watermark - now.start)));
     const Offset wanted = cursor.offset;
     const absl::StatusOr<FileSlice> slice = log_.log().Read(cursor, 1);
     REQUIRE(slice.ok());
@@ -145,7 +154,8 @@ class Life {
   void FullDisk() {
     log_.files.SetDecide([](const headrace::testing::FileOperation& operation) {
       const bool write = operation.kind == headrace::testing::FileOperation::Kind::kWrite;
-      return write ? headrace::testing::Fault{absl::ResourceExhaustedError("full"), 30} : headrace::testing::Fault{};
+      return write ? headrace::testing::Fault{absl::ResourceExhaustedError("full"), 30}
+                   : headrace::testing::Fault{};
     });
     REQUIRE(CodeOf(log_.AppendTogether({Word(), Word(), Word()})) == ErrorCode::kDiskFull);
     log_.files.Heal();

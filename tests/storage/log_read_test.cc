@@ -19,12 +19,15 @@ using headrace::testing::TestLog;
 
 constexpr std::size_t kDecompressedMax = 1 << 20;
 
-std::uint64_t BatchSize() { return TestLog().MakeWord("a", 0).size(); }
+std::uint64_t BatchSize() {
+  return TestLog().MakeWord("a", 0).size();
+}
 
 // Many small batches in several segments, of which some are sealed and some of whose indexes are on disk.
 void Fill(TestLog& log, int batches) {
   for (int i = 0; i < batches; ++i) {
-    REQUIRE(log.Append(std::string(static_cast<std::size_t>(1 + i % 3), static_cast<char>('a' + i % 26))).ok());
+    REQUIRE(
+        log.Append(std::string(static_cast<std::size_t>(1 + i % 3), static_cast<char>('a' + i % 26))).ok());
   }
   REQUIRE(log.Acknowledge().ok());
 }
@@ -95,7 +98,9 @@ TEST_CASE("Log read: a cursor that the start has passed is out of range") {
   REQUIRE(log.Draw("a b c d e f |").ok());
   ReadCursor cursor;
   REQUIRE(log.log().Read(cursor, 1).ok());
-  SECTION("its segment is gone") { REQUIRE(log.log().Trim(4).ok()); }
+  SECTION("its segment is gone") {
+    REQUIRE(log.log().Trim(4).ok());
+  }
   SECTION("its segment is there, but begins later now") {
     cursor = ReadCursor{};
     cursor.offset = 2;
@@ -225,7 +230,8 @@ class Reader {
   }
 
   bool Looked() {
-    const auto hit = log_.FindTimestamp(static_cast<TimestampMs>(1'000 + random_() % 5'000), kDecompressedMax);
+    const auto hit =
+        log_.FindTimestamp(static_cast<TimestampMs>(1'000 + random_() % 5'000), kDecompressedMax);
     return hit.ok();
   }
 
@@ -250,7 +256,8 @@ TEST_CASE("Log read: readers beside append, roll, trim and retention see whole b
   }
   bool written = true;
   const auto all_have_read = [&] {
-    return std::all_of(readers.begin(), readers.end(), [](const auto& reader) { return reader->batches() > 1'000; });
+    return std::all_of(readers.begin(), readers.end(),
+                       [](const auto& reader) { return reader->batches() > 1'000; });
   };
   for (int i = 0; written && (i < 3'000 || !all_have_read()); ++i) {
     written = log.Append(std::string(static_cast<std::size_t>(1 + i % 3), 'x')).ok();

@@ -14,7 +14,9 @@ using headrace::testing::TestLog;
 
 enum class Stop { kSameBoot, kOtherBoot, kNoCheckpoint };
 
-std::uint64_t BatchSize() { return TestLog().MakeWord("a", 0).size(); }
+std::uint64_t BatchSize() {
+  return TestLog().MakeWord("a", 0).size();
+}
 
 void Crash(TestLog& log, Stop stop) {
   // The tests below damage files themselves: nothing that was written is lost by the crash.
@@ -131,12 +133,16 @@ TEST_CASE("Log recovery: damage in the middle keeps its neighbours, in all segme
     CHECK(MessageOf(error).find("00000000000000000000.log") != std::string_view::npos);
     CHECK(MessageOf(error).find("readable again from offset 2") != std::string_view::npos);
   }
-  SECTION("no slice includes it") { CHECK(log.Readable(std::nullopt, 1 << 20) == "a ! c d ! f g"); }
+  SECTION("no slice includes it") {
+    CHECK(log.Readable(std::nullopt, 1 << 20) == "a ! c d ! f g");
+  }
   SECTION("it is known after an orderly restart") {
     REQUIRE(log.Restart().ok());
     CHECK(log.Readable() == "a ! c d ! f g");
   }
-  SECTION("and again after a crash") { CheckRecovered(log, "a ! c d ! f g"); }
+  SECTION("and again after a crash") {
+    CheckRecovered(log, "a ! c d ! f g");
+  }
 }
 
 TEST_CASE("Log recovery: one flipped bit anywhere, without a checkpoint, costs no other valid batch") {

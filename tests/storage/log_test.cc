@@ -12,7 +12,9 @@ namespace {
 using headrace::testing::TestLog;
 
 // Bytes of a batch of one record, so that segment sizes can be stated in batches.
-std::uint64_t BatchSize() { return TestLog().MakeWord("a", 0).size(); }
+std::uint64_t BatchSize() {
+  return TestLog().MakeWord("a", 0).size();
+}
 
 TEST_CASE("Log: a new log is empty and makes no directory") {
   TestLog log;
@@ -206,7 +208,7 @@ TEST_CASE("Log: a full disk refuses the append, keeps nothing of it, and passes"
   TestLog log(2 * BatchSize());
   REQUIRE(log.Draw("a |").ok());
   log.files.Heal();
-  const std::uint64_t failing = GENERATE(1, 2, 3, 4, 5);
+  const auto failing = GENERATE(as<std::uint64_t>{}, 1, 2, 3, 4, 5);
   log.files.FailAt(failing, absl::ResourceExhaustedError("no space left on device"), 17);
   const absl::Status refused = log.AppendTogether({"b", "c", "d", "e"});
   CAPTURE(failing, refused.ToString());
@@ -239,8 +241,10 @@ TEST_CASE("Log: if what a full disk left cannot be cut back, the log is fenced")
   REQUIRE(log.Draw("a |").ok());
   log.files.SetDecide([](const headrace::testing::FileOperation& operation) {
     using Kind = headrace::testing::FileOperation::Kind;
-    if (operation.kind == Kind::kWrite) return headrace::testing::Fault{absl::ResourceExhaustedError("full"), 5};
-    if (operation.kind == Kind::kTruncate) return headrace::testing::Fault{absl::InternalError("cannot cut"), 0};
+    if (operation.kind == Kind::kWrite)
+      return headrace::testing::Fault{absl::ResourceExhaustedError("full"), 5};
+    if (operation.kind == Kind::kTruncate)
+      return headrace::testing::Fault{absl::InternalError("cannot cut"), 0};
     return headrace::testing::Fault{};
   });
   CHECK(CodeOf(log.Append("b")) == ErrorCode::kStorageError);
