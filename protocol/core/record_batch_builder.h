@@ -12,16 +12,16 @@ namespace headrace {
 // A header of a record; the key is UTF-8, the value may be null (nullopt).
 struct RecordHeaderView {
   std::string_view key;
-  std::optional<ByteSpan> value;
+  std::optional<ByteSpan> value{};
 };
 
 // One record as the builder takes it and the iterator gives it; everything points into memory of another.
 struct RecordView {
   Offset offset = 0;
   TimestampMs timestamp = 0;
-  std::optional<ByteSpan> key;
-  std::optional<ByteSpan> value;
-  std::span<const RecordHeaderView> headers;
+  std::optional<ByteSpan> key{};
+  std::optional<ByteSpan> value{};
+  std::span<const RecordHeaderView> headers{};
 };
 
 // Gathers records and makes one batch of them. One owner, one thread at a time; may be reused after Build,
