@@ -1,0 +1,114 @@
+// Writes the inputs that fuzzing starts from: make_corpus GOLDEN CORPUS fills CORPUS/<name of a fuzz program>
+// with the golden batches, their compressed record areas, and frames with every field of some messages set.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "headrace.pb.h"
+#include "protocol/core/record_batch.h"
+#include "protocol/core/status_macros.h"
+#include "protocol/native/frame.h"
+
+namespace headrace {
+namespace {
+
+namespace fs = std::filesystem;
+using native::FrameType;
+
+void Write(const fs::path& path, std::string_view bytes) {
+  fs::create_directories(path.parent_path());
+  std::ofstream file(path, std::ios::binary);
+  file << bytes;
+  HEADRACE_CHECK(file.flush().good());
+}
+
+void WriteBatch(const fs::path& golden, const fs::path& corpus) {
+  std::ifstream file(golden, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  const auto batch = RecordBatchView::Parse(AsBytes(bytes));
+  HEADRACE_CHECK(batch.ok());
+  const fs::path name = golden.stem();
+  Write(corpus / "fuzz_record_batch" / name, bytes);
+  if (batch->compression() == Compression::kNone) return;
+  const std::string program = "fuzz_" + std::string(NameOf(batch->compression()));
+  Write(corpus / program / name, AsText(batch->records()));
+}
+
+void WriteFrame(const fs::path& corpus, FrameType type, const google::protobuf::MessageLite& header,
+                std::string_view attachment = {}) {
+  std::string bytes;
+  native::AppendFrame(bytes, type, 0, 7, header, attachment.size());
+  bytes.append(attachment);
+  const std::string name = header.GetTypeName();
+  Write(corpus / "fuzz_frame" / name, std::string_view(bytes).substr(native::kFrameLengthSize));
+}
+
+void WriteRequests(const fs::path& corpus) {
+  native::HelloRequest hello;
+  hello.set_version_max(1);
+  hello.add_features("feature");
+  hello.set_client_id("client");
+  WriteFrame(corpus, FrameType::kHello, hello);
+  native::CreateTopicRequest create;
+  create.set_topic("topic");
+  create.set_partitions(3);
+  native::TopicConfig& config = *create.add_configs();
+  config.set_key("retention.ms");
+  config.set_value("1000");
+  WriteFrame(corpus, FrameType::kCreateTopic, create);
+  native::ProduceRequest produce;
+  native::ProduceRequest::Partition& entry = *produce.add_partitions();
+  entry.set_topic_id(std::string(16, 'i'));
+  entry.set_partition(2);
+  entry.set_size(8);
+  WriteFrame(corpus, FrameType::kProduce, produce, "attached");
+  native::CommitOffsetRequest commit;
+  commit.set_consumer("consumer");
+  native::CommitOffsetRequest::Partition& position = *commit.add_partitions();
+  position.set_topic("topic");
+  position.set_offset(1'000'000'000'000);
+  position.set_metadata("metadata");
+  WriteFrame(corpus, FrameType::kCommitOffset, commit);
+}
+
+void WriteResponses(const fs::path& corpus) {
+  native::ErrorResponse error;
+  error.mutable_error()->set_code(3);
+  error.mutable_error()->set_message("topic t does not exist");
+  WriteFrame(corpus, FrameType::kError, error);
+  native::StatsResponse stats;
+  stats.set_uptime_seconds(1.5);
+  native::ConnectionStats& connection = *stats.add_connection_list();
+  connection.set_peer("127.0.0.1:4711");
+  connection.add_transfers()->set_strategy("sendfile");
+  WriteFrame(corpus, FrameType::kStats, stats);
+  native::DescribeTopicsResponse topics;
+  native::TopicDescription& topic = *topics.add_topics();
+  topic.set_topic("topic");
+  topic.add_partitions()->set_end_offset(-1);
+  WriteFrame(corpus, FrameType::kDescribeTopics, topics);
+}
+
+int Main(const fs::path& golden, const fs::path& corpus) {
+  int batches = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(golden)) {
+    if (entry.path().extension() != ".bin") continue;
+    WriteBatch(entry.path(), corpus);
+    ++batches;
+  }
+  WriteRequests(corpus);
+  WriteResponses(corpus);
+  std::printf("%d batches\n", batches);
+  return batches > 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace headrace
+
+int main(int argc, char** argv) {
+  if (argc == 3) return headrace::Main(argv[1], argv[2]);
+  std::fprintf(stderr, "usage: make_corpus GOLDEN CORPUS\n");
+  return 2;
+}
