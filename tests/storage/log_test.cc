@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "protocol/core/error_code.h"
+#include "storage/log_state.h"
 #include "tests/support/log_builder.h"
 
 namespace headrace::storage {
@@ -249,6 +250,11 @@ TEST_CASE("Log: if what a full disk left cannot be cut back, the log is fenced")
   });
   CHECK(CodeOf(log.Append("b")) == ErrorCode::kStorageError);
   CHECK(CodeOf(log.log().fenced()) == ErrorCode::kStorageError);
+}
+
+TEST_CASE("Log: an idle one takes less than 1 KB") {
+  // With one segment, its control block, and the directory's path.
+  CHECK(sizeof(Log) + sizeof(Log::State) + sizeof(Segment) + 2 * sizeof(void*) + 200 < 1'000);
 }
 
 TEST_CASE("Log: producers are remembered over an orderly stop and over a crash") {
