@@ -118,9 +118,11 @@ PublishedEnd Segment::published() const {
 }
 
 absl::Status Segment::Delete() {
+  std::shared_ptr<File> released;  // a cursor that still has this segment must not keep the space
   {
     const core::MutexLock lock(mutex_);
     deleted_ = true;
+    released = std::move(pinned_);
   }
   const std::string path = Path("log");
   FileSystem& files = *home_.environment->files;

@@ -193,6 +193,7 @@ TEST_CASE("Segment: deletion removes all its files, and leaves open ones readabl
   CHECK(bench.memory.Files().empty());
   std::byte first[8];
   CHECK(*open->ReadAt(0, first) == 8);
+  CHECK(open.use_count() == 1);  // nobody else keeps the space
   CHECK(bench.segment->Delete().ok());
 }
 
