@@ -16,10 +16,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using tcp = boost::asio::ip::tcp;
 
-constexpr std::size_t kReadTurn = 1 << 20;          // bytes received before others have their turn
-constexpr std::uint64_t kSendTurn = 1 << 20;        // bytes sent, likewise
-constexpr std::uint64_t kLowWater = 256 << 10;      // bytes queued below which the session may push more
-constexpr std::size_t kFreeRequestSize = 64 << 10;  // bytes of a request that need no reservation
+constexpr std::size_t kReadTurn = 1 << 20;      // bytes received before others have their turn
+constexpr std::uint64_t kSendTurn = 1 << 20;    // bytes sent, likewise
+constexpr std::uint64_t kLowWater = 256 << 10;  // bytes queued below which the session may push more
 
 std::string PeerName(const tcp::socket& socket) {
   boost::system::error_code error;
@@ -42,14 +41,14 @@ std::string_view Looks(std::string_view bytes) {
 
 }  // namespace
 
-Connection::Connection(Reactor& reactor, tcp::socket socket)
-    : reactor_(reactor),
-      shared_(reactor.shared()),
+Connection::Connection(std::shared_ptr<Reactor> reactor, tcp::socket socket)
+    : reactor_(std::move(reactor)),
+      shared_(reactor_->shared()),
       socket_(std::move(socket)),
       id_(shared_.next_connection_id.fetch_add(1)),
       peer_(PeerName(socket_)),
       output_(socket_.native_handle(), shared_.options.transfer, shared_.options.residency, transfers_,
-              reactor.transfers()) {}
+              reactor_->transfers()) {}
 
 Connection::~Connection() = default;
 
@@ -57,6 +56,7 @@ void Connection::Start() {
   boost::system::error_code ignored;  // an option that cannot be set costs speed, no more
   socket_.non_blocking(true, ignored);
   socket_.set_option(tcp::no_delay(true), ignored);
+  socket_.set_option(tcp::socket::keep_alive(true), ignored);  // notices a machine that is gone
   const int low_water = 256 << 10;
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, 25 /* TCP_NOTSENT_LOWAT */, &low_water,
                sizeof low_water);
@@ -88,10 +88,7 @@ void Connection::ReadTurn() {
   while (!closed_ && !closing_) {
     if (reader_) HandleFrames();
     if (closed_ || closing_ || Paused()) break;
-    if (reader_ && reader_->WantsMemory() > 0) {
-      if (!ReserveMemory()) break;  // tried again when somebody releases, or at the next sweep
-      reader_->Grow();
-    }
+    if (reader_ && reader_->WantsMemory() > 0 && !ReserveMemory()) break;
     if (turn >= kReadTurn) {
       read_posted_ = true;
       Post([self = shared_from_this()] { self->OnReadable(); });
@@ -171,7 +168,6 @@ void Connection::HandleFrames() {
       ++in_flight_;
       in_flight_bytes_ += size;
       in_flight_seen_.store(in_flight_, std::memory_order_relaxed);
-      reserved_ = 0;  // what the frame reserved is released with its answer
       shared_.requests.fetch_add(1, std::memory_order_relaxed);
       status = session_->OnFrame(*std::move(*frame));
     }
@@ -189,14 +185,24 @@ bool Connection::Paused() const {
 }
 
 bool Connection::ReserveMemory() {
-  const std::uint64_t wanted = reader_->WantsMemory();
-  const std::uint64_t before = shared_.request_memory.fetch_add(wanted);
-  if (before == 0 || before + wanted <= shared_.options.request_memory_max) {
-    reserved_ = wanted;
-    return true;
-  }
-  shared_.request_memory.fetch_sub(wanted);
-  return false;
+  if (awaiting_memory_) return false;
+  auto later = [weak = weak_from_this(), reactor = reactor_](const RequestMemory::Lease& lease) {
+    reactor->Post([weak, lease] {
+      if (const auto self = weak.lock()) self->OnMemory(lease);
+    });
+  };
+  RequestMemory::Lease lease = shared_.request_memory->Reserve(reader_->WantsMemory(), std::move(later));
+  awaiting_memory_ = lease == nullptr;
+  if (!awaiting_memory_) reader_->Grow(std::move(lease));
+  return !awaiting_memory_;
+}
+
+void Connection::OnMemory(RequestMemory::Lease lease) {
+  awaiting_memory_ = false;
+  if (closed_ || closing_) return;
+  reader_->Grow(std::move(lease));
+  request_began_ = Clock::now();  // that it had to wait was not the peer's doing
+  ResumeReading();
 }
 
 void Connection::Release(std::size_t request_size) {
@@ -204,13 +210,12 @@ void Connection::Release(std::size_t request_size) {
   if (in_flight_ > 0) --in_flight_;
   in_flight_bytes_ -= std::min(in_flight_bytes_, request_size);
   in_flight_seen_.store(in_flight_, std::memory_order_relaxed);
-  const std::size_t size = request_size + FrameReader::kLengthSize;
-  if (size > kFreeRequestSize) shared_.request_memory.fetch_sub(size);
   ResumeReading();
 }
 
 void Connection::ResumeReading() {
-  if (closed_ || closing_ || handling_ || waiting_readable_ || read_posted_ || !reader_ || Paused()) return;
+  if (closed_ || closing_ || handling_ || waiting_readable_ || read_posted_ || awaiting_memory_) return;
+  if (!reader_ || Paused()) return;
   read_posted_ = true;
   Post([self = shared_from_this()] { self->OnReadable(); });
 }
@@ -246,13 +251,14 @@ void Connection::Flush() {
   if (closed_ || waiting_writable_ || warming_) return;
   const std::uint64_t sent_before = output_.sent();
   Output::Outcome outcome = output_.Flush(kSendTurn);
-  if (session_ != nullptr && !closing_ && output_.waiting() < kLowWater) {
+  const std::uint64_t sent = output_.sent() - sent_before;
+  if (sent > 0 && session_ != nullptr && !closing_ && output_.waiting() < kLowWater) {
     handling_ = true;
     session_->OnWritable();
     handling_ = false;
+    ResumeReading();  // requests may have been answered just now
     if (outcome == Output::Outcome::kDrained && output_.waiting() > 0) outcome = Output::Outcome::kTurnOver;
   }
-  const std::uint64_t sent = output_.sent() - sent_before;
   waiting_seen_.store(output_.waiting(), std::memory_order_relaxed);
   if (sent > 0) {
     output_moved_ = Clock::now();
@@ -327,7 +333,6 @@ void Connection::CloseNow() {
   if (closed_) return;
   closed_ = true;
   const auto self = shared_from_this();  // the list's reference goes now
-  if (reserved_ > 0) shared_.request_memory.fetch_sub(std::exchange(reserved_, 0));
   if (session_ != nullptr) {
     session_->OnClosed();
     // Not destroyed here: this may be inside a call of it.
@@ -335,7 +340,7 @@ void Connection::CloseNow() {
   }
   boost::system::error_code ignored;
   socket_.close(ignored);
-  reactor_.Forget(id_);
+  reactor_->Forget(id_);
   if (shared_.connections.fetch_sub(1) == 1 && shared_.draining.load()) {
     const core::MutexLock lock(shared_.drained_mutex);
     shared_.drained.notify_all();
@@ -345,7 +350,9 @@ void Connection::CloseNow() {
 void Connection::CheckDeadlines(Clock::time_point now) {
   if (closed_) return;
   const NetOptions& options = shared_.options;
-  if (request_began_ != Clock::time_point{} && now - request_began_ > options.request_timeout && !Paused()) {
+  // The time in which the broker does not read is not the peer's.
+  if (request_began_ != Clock::time_point{} && (Paused() || awaiting_memory_)) request_began_ = now;
+  if (request_began_ != Clock::time_point{} && now - request_began_ > options.request_timeout) {
     LogClientError("a request was not complete in time (setting request_timeout_ms)");
     return CloseNow();
   }
@@ -354,13 +361,12 @@ void Connection::CheckDeadlines(Clock::time_point now) {
                                 " waiting (setting stall_timeout_ms)"));
     return CloseNow();
   }
-  if (reader_ && reader_->WantsMemory() > 0) ResumeReading();
 }
 
 void Connection::LogClientError(std::string_view what) {
   shared_.client_errors.fetch_add(1, std::memory_order_relaxed);
   std::uint64_t suppressed = 0;
-  if (!reactor_.MayLogError(peer_, suppressed)) return;
+  if (!reactor_->MayLogError(peer_, suppressed)) return;
   if (suppressed > 0) {
     spdlog::warn("net: {}: {} (and {} more from that address)", peer_, what, suppressed);
   } else {
@@ -371,7 +377,7 @@ void Connection::LogClientError(std::string_view what) {
 // --- Timers and statistics ---
 
 TimerId Connection::StartTimer(Clock::time_point deadline, std::function<void()> function) {
-  return reactor_.StartTimer(deadline, std::move(function));
+  return reactor_->StartTimer(deadline, std::move(function));
 }
 
 void Connection::SetClientId(std::string client_id) {

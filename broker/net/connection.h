@@ -20,7 +20,7 @@ namespace headrace::net {
 // Stops reading (back-pressure) while too much is in flight. Closed for good by CloseNow.
 class Connection final : public Channel, public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Reactor& reactor, boost::asio::ip::tcp::socket socket);
+  Connection(std::shared_ptr<Reactor> reactor, boost::asio::ip::tcp::socket socket);
   ~Connection() override;
 
   void Start();
@@ -35,9 +35,9 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   void FinishRequest(std::size_t request_size) override;
   std::size_t WaitingBytes() const override { return output_.waiting(); }
   void Close(std::string_view reason) override;
-  void Post(std::function<void()> function) override { reactor_.Post(std::move(function)); }
+  void Post(std::function<void()> function) override { reactor_->Post(std::move(function)); }
   TimerId StartTimer(std::chrono::steady_clock::time_point deadline, std::function<void()> function) override;
-  void CancelTimer(TimerId timer) override { reactor_.CancelTimer(timer); }
+  void CancelTimer(TimerId timer) override { reactor_->CancelTimer(timer); }
   std::uint64_t id() const override { return id_; }
   const std::string& peer() const override { return peer_; }
   void SetClientId(std::string client_id) override;
@@ -53,7 +53,9 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   void RefuseProtocol();
   void HandleFrames();
   bool Paused() const;
+  // Memory for the large frame that has begun; false: it comes later.
   bool ReserveMemory();
+  void OnMemory(RequestMemory::Lease lease);
   void Release(std::size_t request_size);
   void ResumeReading();
 
@@ -63,7 +65,7 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   void WarmUpAndFlush();
   void LogClientError(std::string_view what);
 
-  Reactor& reactor_;
+  const std::shared_ptr<Reactor> reactor_;
   SharedState& shared_;
   boost::asio::ip::tcp::socket socket_;
   const std::uint64_t id_;
@@ -73,7 +75,6 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   std::optional<FrameReader> reader_;  // since the protocol is known
   TransferCounters transfers_;
   Output output_;
-  std::uint64_t reserved_ = 0;  // of the shared request memory, for the frame on its way in
 
   bool closed_ = false;
   bool closing_ = false;   // reads nothing more; closed once the output is empty
@@ -84,6 +85,7 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   bool warming_ = false;
   bool flush_posted_ = false;
   bool read_posted_ = false;
+  bool awaiting_memory_ = false;
   std::size_t in_flight_ = 0;  // requests
   std::size_t in_flight_bytes_ = 0;
   std::chrono::steady_clock::time_point request_began_{};  // of a partial request; zero: none

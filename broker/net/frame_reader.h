@@ -33,7 +33,8 @@ class FrameReader {
   // The size of a frame too large for a chunk, which has begun; 0: none. The caller reserves that much, then
   // calls Grow.
   std::uint64_t WantsMemory() const { return wanted_; }
-  void Grow();
+  // The lease is kept as long as the frame's bytes are.
+  void Grow(std::shared_ptr<const void> lease = nullptr);
 
   // Nothing more is there now: keep as little as possible.
   void Rest();
@@ -42,6 +43,7 @@ class FrameReader {
 
  private:
   void MoveTo(std::size_t capacity);
+  void MoveTo(std::shared_ptr<std::byte[]> fresh, std::size_t capacity);
 
   const std::uint64_t frame_size_max_;
   std::shared_ptr<std::byte[]> buffer_;
@@ -49,6 +51,7 @@ class FrameReader {
   std::size_t begin_ = 0;  // of the first frame not handed out
   std::size_t end_ = 0;    // of what was received
   std::uint64_t wanted_ = 0;
+  bool handed_out_ = false;  // frames of this buffer: its bytes may be read by other threads
 };
 
 }  // namespace headrace::net

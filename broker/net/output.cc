@@ -55,10 +55,7 @@ Output::Outcome Output::Flush(std::uint64_t budget) {
   while (!pieces_.empty()) {
     if (sent_ >= limit) return Outcome::kTurnOver;
     const bool is_run = std::holds_alternative<std::string>(pieces_.front());
-    if (!is_run) {
-      const auto& slice = std::get<storage::FileSlice>(pieces_.front());
-      if (!IsWarm(slice, std::min(slice.length, kSliceSize))) return Outcome::kCold;
-    }
+    if (!is_run && !IsWarm()) return Outcome::kCold;
     const SendResult result = is_run ? SendRuns() : SendSlice(limit - sent_);
     if (result.kind == SendResult::Kind::kFull) return Outcome::kFull;
     if (result.kind != SendResult::Kind::kSent) return Fail(result);
@@ -67,9 +64,15 @@ Output::Outcome Output::Flush(std::uint64_t budget) {
   return Outcome::kDrained;
 }
 
-bool Output::IsWarm(const storage::FileSlice& slice, std::uint64_t length) {
-  if (slice.position + length <= warm_until_) return true;
-  cold_ = {slice.file, slice.position, length};
+void Output::MarkWarm() {
+  warm_until_ = cold_.position + cold_.length;
+  cold_ = {};
+}
+
+bool Output::IsWarm() {
+  const auto& slice = std::get<storage::FileSlice>(pieces_.front());
+  if (slice.position < warm_until_) return true;
+  cold_ = {slice.file, slice.position, std::min(slice.length, kSliceSize)};
   if (!IsResident(cold_, probe_)) return false;
   MarkWarm();
   return true;
@@ -88,33 +91,34 @@ SendResult Output::SendRuns() {
     size += run->size() - skip;
   }
   const auto* slice = next == pieces_.end() ? nullptr : std::get_if<storage::FileSlice>(&*next);
+  const std::uint64_t length = slice == nullptr ? 0 : std::min(slice->length, kReadSize);
   const bool gathered = slice != nullptr && choice_.For(slice->length) == Transfer::kRead &&
-                        slice->length <= kReadSize && IsResident(*slice, probe_);
+                        IsResident({slice->file, slice->position, length}, probe_);
   if (!gathered) return SendPieces(socket_, pieces.data(), count, slice != nullptr);
-  const MutableByteSpan buffer = ReadBuffer().first(slice->length);
+  const MutableByteSpan buffer = ReadBuffer().first(length);
   const auto read = slice->file->ReadAt(slice->position, buffer);
-  if (!read.ok() || *read < slice->length) return {SendResult::Kind::kFileShort, 0, 0};
+  if (!read.ok() || *read < length) return {SendResult::Kind::kFileShort, 0, 0};
   pieces[count++] = {buffer.data(), buffer.size()};
   const SendResult result = SendPieces(socket_, pieces.data(), count, false);
   SendResult of_slice = result;
   of_slice.bytes = result.bytes > size ? result.bytes - size : 0;
-  Count(Transfer::kRead, of_slice, slice->length, slice->length);
+  Count(Transfer::kRead, of_slice, length, length);
   return result;
 }
 
 SendResult Output::SendSlice(std::uint64_t budget) {
   const auto& slice = std::get<storage::FileSlice>(pieces_.front());
-  const Transfer transfer = choice_.For(slice.length);
-  const std::uint64_t length = std::min({slice.length, kSliceSize, std::max<std::uint64_t>(budget, 1)});
+  if (!transfer_) transfer_ = choice_.For(slice.length);
+  const std::uint64_t length = std::min({slice.length, warm_until_ - slice.position, budget});
   SendResult result;
-  switch (transfer) {
+  switch (*transfer_) {
     case Transfer::kSendfile:
       result = SendBySendfile(socket_, slice, length);
-      Count(transfer, result, length, 0);
+      Count(*transfer_, result, length, 0);
       break;
     case Transfer::kMmap:
       result = SendByMmap(socket_, slice, length);
-      Count(transfer, result, length, result.bytes);
+      Count(*transfer_, result, length, result.bytes);
       break;
     case Transfer::kRead:
       result = SendByRead(slice, std::min(length, kReadSize));
@@ -166,7 +170,8 @@ void Output::Consume(std::uint64_t bytes) {
       slice.length -= taken;
       bytes -= taken;
       if (slice.length > 0) return;
-      warm_until_ = 0;  // says nothing of the next slice's file
+      warm_until_ = 0;  // says nothing of the next slice
+      transfer_.reset();
     }
     pieces_.pop_front();
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <string>
 
 #include "broker/net/residency.h"
@@ -35,7 +36,7 @@ class Output {
   // Sends up to about `budget` bytes.
   Outcome Flush(std::uint64_t budget);
   const storage::FileSlice& cold() const { return cold_; }
-  void MarkWarm() { warm_until_ = cold_.position + cold_.length; }
+  void MarkWarm();
   const std::string& failure() const { return failure_; }
 
  private:
@@ -45,7 +46,8 @@ class Output {
   SendResult SendByRead(const storage::FileSlice& slice, std::uint64_t length);
   // Takes `bytes` off the front.
   void Consume(std::uint64_t bytes);
-  bool IsWarm(const storage::FileSlice& slice, std::uint64_t length);
+  // Whether the slice at the front may be sent up to warm_until_.
+  bool IsWarm();
   void Count(Transfer transfer, const SendResult& result, std::uint64_t offered, std::uint64_t through_user);
   Outcome Fail(const SendResult& result);
 
@@ -58,8 +60,10 @@ class Output {
   std::size_t run_offset_ = 0;  // bytes of the first byte run already sent
   std::uint64_t waiting_ = 0;
   std::uint64_t sent_ = 0;
-  std::uint64_t warm_until_ = 0;  // position in the front slice's file up to which it is known to be cached
-  storage::FileSlice cold_;
+  // Of the slice at the front:
+  std::optional<Transfer> transfer_;  // chosen once, by its whole length
+  std::uint64_t warm_until_ = 0;      // position in its file up to which it is known to be cached
+  storage::FileSlice cold_;           // what is not; empty otherwise, so that it pins no deleted file
   std::string failure_;
 };
 

@@ -12,13 +12,13 @@ constexpr std::size_t kErrorPeersMax = 1024;
 
 }  // namespace
 
-Reactor::Reactor(SharedState& shared, std::uint32_t)
-    : shared_(shared),
+Reactor::Reactor(std::shared_ptr<SharedState> shared)
+    : shared_(std::move(shared)),
       work_(boost::asio::make_work_guard(context_)),
       timer_(context_),
       sweep_timer_(context_) {
   // A deadline is noticed within a quarter of the shortest time-out, and a second at the latest.
-  const auto shortest = std::min(shared.options.request_timeout, shared.options.stall_timeout);
+  const auto shortest = std::min(shared_->options.request_timeout, shared_->options.stall_timeout);
   sweep_interval_ = std::clamp(shortest / 4, std::chrono::milliseconds(10), std::chrono::milliseconds(1000));
 }
 
@@ -33,18 +33,30 @@ void Reactor::Start() {
 
 void Reactor::StopAndJoin() {
   if (!thread_.joinable()) return;
-  Post([this] {
-    sweep_timer_.cancel();
-    timer_.cancel();
-    context_.stop();
-  });
+  {
+    const core::MutexLock lock(post_mutex_);
+    stopped_ = true;
+    boost::asio::post(context_, [this] {
+      ending_ = true;
+      sweep_timer_.cancel();
+      timer_.cancel();
+      timers_.clear();
+      timer_by_id_.clear();
+      work_.reset();  // the loop ends when nothing is left to run, so that nothing is kept by what never ran
+    });
+  }
   thread_.join();
+}
+
+void Reactor::Post(std::function<void()> function) {
+  const core::MutexLock lock(post_mutex_);
+  if (!stopped_) boost::asio::post(context_, std::move(function));
 }
 
 void Reactor::Adopt(boost::asio::ip::tcp::socket socket) {
   auto shared_socket = std::make_shared<boost::asio::ip::tcp::socket>(std::move(socket));
   Post([this, shared_socket] {
-    const auto connection = std::make_shared<Connection>(*this, std::move(*shared_socket));
+    const auto connection = std::make_shared<Connection>(shared_from_this(), std::move(*shared_socket));
     {
       const core::MutexLock lock(mutex_);
       connections_.emplace(connection->id(), connection);
@@ -54,6 +66,7 @@ void Reactor::Adopt(boost::asio::ip::tcp::socket socket) {
 }
 
 TimerId Reactor::StartTimer(Clock::time_point deadline, std::function<void()> function) {
+  if (ending_) return 0;
   const TimerId id = next_timer_++;
   const auto at = timers_.emplace(deadline, Timer{id, std::move(function)});
   timer_by_id_.emplace(id, at);
@@ -89,6 +102,7 @@ void Reactor::RunTimers() {
 }
 
 void Reactor::Sweep() {
+  if (ending_) return;
   const auto now = Clock::now();
   for (const auto& connection : Connections()) connection->CheckDeadlines(now);
   sweep_timer_.expires_after(sweep_interval_);

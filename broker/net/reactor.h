@@ -17,6 +17,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "broker/net/net_options.h"
+#include "broker/net/request_memory.h"
 #include "protocol/core/mutex.h"
 #include "storage/io/file_pool.h"
 
@@ -24,10 +25,16 @@ namespace headrace::net {
 
 class Connection;
 
-// What all reactors share. Atomics: any thread; the rest is constant after start.
+// What all reactors share. Atomics: any thread; the rest is constant.
 struct SharedState {
-  NetOptions options;
-  std::vector<Protocol> protocols;
+  SharedState(const NetOptions& net_options, std::vector<Protocol> served)
+      : options(net_options),
+        protocols(std::move(served)),
+        request_memory(std::make_shared<RequestMemory>(net_options.request_memory_max)) {}
+
+  const NetOptions options;
+  const std::vector<Protocol> protocols;
+  const std::shared_ptr<RequestMemory> request_memory;
   storage::FilePool* pool = nullptr;
   std::atomic<std::uint64_t> connections{0};
   std::atomic<std::uint64_t> connections_total{0};
@@ -37,26 +44,27 @@ struct SharedState {
   std::atomic<std::uint64_t> client_errors{0};
   std::atomic<std::uint64_t> cold_reads{0};
   std::atomic<std::uint64_t> next_connection_id{1};
-  // Bytes reserved by requests larger than 64 KiB, which are on their way in or in flight.
-  std::atomic<std::uint64_t> request_memory{0};
   std::atomic<bool> draining{false};
   core::Mutex drained_mutex;
   core::ConditionVariable drained;  // the last connection of a draining server has ended
 };
 
-// Owned by the server. Everything but Post, Adopt and Snapshot is for its own thread.
-class Reactor {
+// Owned by the server, and kept by its connections: who still holds one, as a batch on its way to the disk
+// does, may post to it when the server is gone. Everything but Post, Adopt and Connections is for its own
+// thread.
+class Reactor : public std::enable_shared_from_this<Reactor> {
  public:
-  Reactor(SharedState& shared, std::uint32_t number);
+  explicit Reactor(std::shared_ptr<SharedState> shared);
   ~Reactor();
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
 
   void Start();
-  // Ends the loop, once what is posted has run, and joins. No connection may be left.
-  void StopAndJoin();
+  // Ends the loop, once what is posted has run, and joins. No connection may be left open.
+  void StopAndJoin() HEADRACE_EXCLUDES(post_mutex_);
 
-  void Post(std::function<void()> function) { boost::asio::post(context_, std::move(function)); }
+  // After StopAndJoin nothing runs any more: the function is dropped. Thread: any.
+  void Post(std::function<void()> function) HEADRACE_EXCLUDES(post_mutex_);
   // Takes a fresh socket of `context()`. Thread: any.
   void Adopt(boost::asio::ip::tcp::socket socket);
   boost::asio::io_context& context() { return context_; }
@@ -67,7 +75,7 @@ class Reactor {
   // Connections, for statistics or to end them. Thread: any.
   std::vector<std::shared_ptr<Connection>> Connections() const HEADRACE_EXCLUDES(mutex_);
   TransferCounters& transfers() { return transfers_; }
-  SharedState& shared() { return shared_; }
+  SharedState& shared() { return *shared_; }
   // A repeated client error of one peer is logged once a second at most; how many were not since.
   // False: not now.
   bool MayLogError(const std::string& peer, std::uint64_t& suppressed);
@@ -84,9 +92,12 @@ class Reactor {
   // Looks at every connection's deadlines; costs an idle connection nothing of its own.
   void Sweep();
 
-  SharedState& shared_;
+  const std::shared_ptr<SharedState> shared_;
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  bool ending_ = false;  // no timer starts any more
+  core::Mutex post_mutex_;
+  bool stopped_ HEADRACE_GUARDED_BY(post_mutex_) = false;
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer sweep_timer_;
   std::chrono::milliseconds sweep_interval_;

@@ -28,6 +28,8 @@ struct Cachestat {
 };
 
 constexpr std::uint64_t kPageSize = 4096;
+constexpr std::uint64_t kProbeStride = 64
+                                       << 10;  // the kernel reads ahead in runs of at least about this size
 
 // nullopt where the kernel cannot tell.
 std::optional<bool> ByCachestat(const storage::FileSlice& range) {
@@ -54,8 +56,11 @@ bool ByteIsResident(int descriptor, std::uint64_t position) {
 
 bool ByNowait(const storage::FileSlice& range) {
   const int descriptor = range.file->descriptor();
-  return ByteIsResident(descriptor, range.position) &&
-         ByteIsResident(descriptor, range.position + range.length - 1);
+  const std::uint64_t last = range.position + range.length - 1;
+  for (std::uint64_t at = range.position; at < last; at += kProbeStride) {
+    if (!ByteIsResident(descriptor, at)) return false;
+  }
+  return ByteIsResident(descriptor, last);
 }
 
 }  // namespace
@@ -72,8 +77,10 @@ bool IsResident(const storage::FileSlice& range, ResidencyProbe probe) {
   if (range.length == 0 || probe == ResidencyProbe::kOff) return true;
   if (probe == ResidencyProbe::kNowait) return ByNowait(range);
   const std::optional<bool> known = ByCachestat(range);
-  if (known) return *known;
-  return probe == ResidencyProbe::kCachestat || ByNowait(range);
+  if (probe == ResidencyProbe::kCachestat) return known.value_or(true);
+  if (!known) return ByNowait(range);
+  // cachestat counts pages that are still on their way from the disk: those are the last ones of a readahead.
+  return *known && ByteIsResident(range.file->descriptor(), range.position + range.length - 1);
 }
 
 void WarmUp(const storage::FileSlice& range) {

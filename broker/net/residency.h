@@ -10,9 +10,9 @@
 namespace headrace::net {
 
 enum class ResidencyProbe : std::uint8_t {
-  kAuto,       // cachestat where the kernel has it (6.5 and later), else nowait
+  kAuto,       // cachestat where the kernel has it (6.5 and later) and nowait of the last byte, else nowait
   kCachestat,  // cachestat(2): counts the cached pages of the whole range, without touching them
-  kNowait,     // preadv2(RWF_NOWAIT) of the range's first and last byte: the older kernels' way
+  kNowait,     // preadv2(RWF_NOWAIT) of a byte of every 64 KiB and the last: the older kernels' way
   kOff,        // everything counts as resident
 };
 std::optional<ResidencyProbe> ParseResidency(std::string_view name);

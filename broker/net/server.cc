@@ -36,13 +36,12 @@ absl::Status ListenError(const NetOptions& options, const boost::system::error_c
 
 class Server::Impl {
  public:
-  Impl(const NetOptions& options, storage::FilePool& pool, std::vector<Protocol> protocols) {
-    shared_.options = options;
-    shared_.pool = &pool;
-    shared_.protocols = std::move(protocols);
+  Impl(const NetOptions& options, storage::FilePool& pool, std::vector<Protocol> protocols)
+      : shared_(std::make_shared<SharedState>(options, std::move(protocols))) {
+    shared_->pool = &pool;
     std::uint32_t count = options.reactors;
     if (count == 0) count = std::max(1U, std::thread::hardware_concurrency());
-    for (std::uint32_t i = 0; i < count; ++i) reactors_.push_back(std::make_unique<Reactor>(shared_, i));
+    for (std::uint32_t i = 0; i < count; ++i) reactors_.push_back(std::make_shared<Reactor>(shared_));
   }
 
   ~Impl() {
@@ -54,15 +53,15 @@ class Server::Impl {
     // sendfile has no MSG_NOSIGNAL: a peer that is gone must not end the process.
     ::signal(SIGPIPE, SIG_IGN);
     boost::system::error_code error;
-    const auto address = boost::asio::ip::make_address(shared_.options.address, error);
-    if (error) return ListenError(shared_.options, error);
-    const tcp::endpoint endpoint(address, shared_.options.port);
+    const auto address = boost::asio::ip::make_address(shared_->options.address, error);
+    if (error) return ListenError(shared_->options, error);
+    const tcp::endpoint endpoint(address, shared_->options.port);
     acceptor_.emplace(reactors_.front()->context());
     acceptor_->open(endpoint.protocol(), error);
     if (!error) acceptor_->set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor_->bind(endpoint, error);
     if (!error) acceptor_->listen(kBacklog, error);
-    if (error) return ListenError(shared_.options, error);
+    if (error) return ListenError(shared_->options, error);
     port_ = acceptor_->local_endpoint().port();
     for (const auto& reactor : reactors_) reactor->Start();
     started_ = true;
@@ -74,7 +73,7 @@ class Server::Impl {
 
   void StopAccepting() {
     if (!started_ || std::exchange(stopped_, true)) return;
-    shared_.draining.store(true);
+    shared_->draining.store(true);
     std::promise<void> done;
     reactors_.front()->Post([this, &done] {
       boost::system::error_code ignored;
@@ -86,11 +85,12 @@ class Server::Impl {
 
   void CloseAll(std::chrono::steady_clock::time_point deadline) {
     if (!started_) return;
+    StopAccepting();
     ForEachConnection([](Connection& connection) { connection.Drain(); });
     {
-      const core::MutexLock lock(shared_.drained_mutex);
-      shared_.drained.wait_until(shared_.drained_mutex, deadline,
-                                 [this] { return shared_.connections.load() == 0; });
+      const core::MutexLock lock(shared_->drained_mutex);
+      shared_->drained.wait_until(shared_->drained_mutex, deadline,
+                                  [this] { return shared_->connections.load() == 0; });
     }
     ForEachConnection([](Connection& connection) { connection.CloseNow(); });
     for (const auto& reactor : reactors_) reactor->StopAndJoin();
@@ -99,13 +99,13 @@ class Server::Impl {
 
   ServerStats Stats() const {
     ServerStats stats;
-    stats.connections = shared_.connections.load();
-    stats.connections_total = shared_.connections_total.load();
-    stats.requests = shared_.requests.load();
-    stats.bytes_in = shared_.bytes_in.load();
-    stats.bytes_out = shared_.bytes_out.load();
-    stats.client_errors = shared_.client_errors.load();
-    stats.cold_reads = shared_.cold_reads.load();
+    stats.connections = shared_->connections.load();
+    stats.connections_total = shared_->connections_total.load();
+    stats.requests = shared_->requests.load();
+    stats.bytes_in = shared_->bytes_in.load();
+    stats.bytes_out = shared_->bytes_out.load();
+    stats.client_errors = shared_->client_errors.load();
+    stats.cold_reads = shared_->cold_reads.load();
     for (const auto& reactor : reactors_) AddTo(stats.transfers, reactor->transfers().Snapshot());
     return stats;
   }
@@ -146,15 +146,15 @@ class Server::Impl {
   }
 
   void Admit(Reactor& reactor, tcp::socket socket) {
-    shared_.connections_total.fetch_add(1);
-    if (shared_.connections.fetch_add(1) >= shared_.options.connections_max) {
-      shared_.connections.fetch_sub(1);
-      shared_.client_errors.fetch_add(1);
+    shared_->connections_total.fetch_add(1);
+    if (shared_->connections.fetch_add(1) >= shared_->options.connections_max) {
+      shared_->connections.fetch_sub(1);
+      shared_->client_errors.fetch_add(1);
       std::uint64_t suppressed = 0;
       if (reactors_.front()->MayLogError("connections_max:", suppressed)) {
         spdlog::warn(
             "net: refused a connection: {} are open (setting connections_max); {} more refused unlogged",
-            shared_.options.connections_max, suppressed);
+            shared_->options.connections_max, suppressed);
       }
       return;  // the socket closes
     }
@@ -171,8 +171,8 @@ class Server::Impl {
     });
   }
 
-  SharedState shared_;
-  std::vector<std::unique_ptr<Reactor>> reactors_;
+  const std::shared_ptr<SharedState> shared_;
+  std::vector<std::shared_ptr<Reactor>> reactors_;
   std::optional<tcp::acceptor> acceptor_;
   std::uint16_t port_ = 0;
   std::size_t next_reactor_ = 0;

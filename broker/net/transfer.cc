@@ -68,8 +68,11 @@ SendResult ResultOf(ssize_t count) {
       break;
     case EPIPE:
     case ECONNRESET:
+    case ECONNABORTED:
     case ENOTCONN:
     case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
       result.kind = SendResult::Kind::kPeerGone;
       break;
     default:

@@ -11,12 +11,14 @@
 
 namespace headrace::net {
 
-// The three ways, in the order of the counters.
+// clang-format off
+// The three ways, in the order of the counters, with the CPU's copies as the kernel documents them.
 //
-//   way        system calls     record bytes cross user space    copies by the CPU (as the kernel documents
-//   them) sendfile   sendfile         no                               none into the socket: pages are
-//   referenced mmap       send             no read, but sent from a mapping one, page cache to socket buffer
-//   read       pread + send     yes                              two, page cache to buffer to socket buffer
+//   way        system calls    record bytes cross user space    copies by the CPU
+//   sendfile   sendfile        no                               none into the socket: pages are referenced
+//   mmap       send            mapped, not read by us           one, page cache to socket buffer
+//   read       pread + send    yes                              two, page cache to buffer to socket buffer
+// clang-format on
 enum class Transfer : std::uint8_t { kSendfile, kMmap, kRead };
 inline constexpr std::size_t kTransferCount = 3;
 
