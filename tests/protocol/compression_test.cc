@@ -2,7 +2,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/resource.h>
+
 #include <random>
+#include <utility>
 
 #include <snappy.h>
 
@@ -28,11 +31,18 @@ std::vector<std::byte> Packed(Compression codec, ByteSpan input) {
   return output;
 }
 
+std::int64_t PeakResidentKib() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
+
 }  // namespace
 
 TEST_CASE("Compression: round trips of every codec and size") {
+  const std::size_t sizes[] = {0, 1, 100, 32'768, 32'769, 65'536, 1'000'000};
   for (const Compression codec : kCodecs) {
-    for (const std::size_t size : {0, 1, 100, 32768, 32769, 65536, 1000000}) {
+    for (const std::size_t size : sizes) {
       CAPTURE(NameOf(codec), size);
       const auto input = Text(size);
       const auto output = Decompress(codec, Packed(codec, input), size);
@@ -52,12 +62,45 @@ TEST_CASE("Compression: one byte above the limit is too large") {
   }
 }
 
-TEST_CASE("Compression: a bomb is refused within its limit") {
-  const std::vector<std::byte> zeros(64 << 20);
+TEST_CASE("Compression: a bomb is refused within its limit, and in bounded memory") {
   for (const Compression codec : kCodecs) {
     CAPTURE(NameOf(codec));
-    CHECK(CodeOf(Decompress(codec, Packed(codec, zeros), 1 << 20).status()) == ErrorCode::kMessageTooLarge);
+    // 2 GiB of zeros, as many members of 16 MiB each; snappy's framing repeats its blocks without its header.
+    const auto member = Packed(codec, std::vector<std::byte>(16 << 20));
+    const std::size_t repeated_from = codec == Compression::kSnappy ? 16 : 0;
+    auto bomb = member;
+    for (int i = 1; i < 128; ++i) {
+      bomb.insert(bomb.end(), member.begin() + static_cast<std::ptrdiff_t>(repeated_from), member.end());
+    }
+    const std::int64_t before = PeakResidentKib();
+    CHECK(CodeOf(Decompress(codec, bomb, 1 << 20).status()) == ErrorCode::kMessageTooLarge);
+    CHECK(PeakResidentKib() - before < 32 << 10);
   }
+}
+
+TEST_CASE("Compression: memory is not taken on the word of an input that states a size") {
+  // Frames that state 2^40 bytes of content and hold none, or one; of snappy, a block that states 2^32 - 1.
+  const std::pair<Compression, std::string_view> liars[] = {
+      {Compression::kSnappy, {"\xff\xff\xff\xff\x0f\x00", 6}},
+      {Compression::kLz4, {"\x04\x22\x4d\x18\x68\x70\0\0\0\0\0\x01\0\0\x97\0\0\0\0", 19}},
+      {Compression::kZstd, {"\x28\xb5\x2f\xfd\xc0\x58\0\0\0\0\0\x01\0\0\x09\0\0x", 18}},
+  };
+  for (const auto& [codec, bytes] : liars) {
+    CAPTURE(NameOf(codec));
+    const std::int64_t before = PeakResidentKib();
+    CHECK(CodeOf(Decompress(codec, AsBytes(bytes), std::size_t{1} << 40).status()) ==
+          ErrorCode::kCorruptMessage);
+    CHECK(PeakResidentKib() - before < 32 << 10);
+  }
+}
+
+TEST_CASE("Compression: bytes without a codec are nobody's to compress") {
+  std::vector<std::byte> output;
+  CHECK(CodeOf(Compress(Compression::kNone, AsBytes("x"), output)) == ErrorCode::kUnsupportedCompressionType);
+  CHECK(CodeOf(Decompress(Compression::kNone, AsBytes("x"), 1).status()) ==
+        ErrorCode::kUnsupportedCompressionType);
+  CHECK(CodeOf(Decompress(static_cast<Compression>(5), AsBytes("x"), 1).status()) ==
+        ErrorCode::kUnsupportedCompressionType);
 }
 
 TEST_CASE("Compression: cut at every byte") {

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <utility>
+
 #include "protocol/core/crc32c.h"
 #include "protocol/core/error_code.h"
 #include "tests/support/batches.h"
@@ -31,6 +33,22 @@ std::vector<std::byte> BuildRich(Compression codec) {
   record.value = ByteSpan();  // empty is not null
   builder.Add(record);
   return *builder.Build();
+}
+
+// Walks a batch of one record, whose bytes after its length are `body`.
+absl::Status WalkOne(const std::string& body) {
+  auto bytes = MakeBatch({"a record that is long enough"});
+  bytes.resize(kBatchHeaderSize);
+  bytes.push_back(static_cast<std::byte>(2 * body.size()));
+  for (const char c : body) bytes.push_back(static_cast<std::byte>(c));
+  StoreBigEndian(bytes.data() + 8, static_cast<std::int32_t>(bytes.size() - kBatchLengthEnd));
+  const auto batch = RecordBatchView::Parse(bytes);
+  if (!batch.ok()) return MakeError(ErrorCode::kCorruptMessage, MessageOf(batch.status()));
+  auto records = RecordIterator::Open(*batch, kSizeMax);
+  REQUIRE(records.ok());
+  while (records->Next()) {
+  }
+  return records->status();
 }
 
 }  // namespace
@@ -103,6 +121,50 @@ TEST_CASE("RecordIterator: bytes left over, and counts that do not match, are re
   CHECK(CodeOf(records->status()) == ErrorCode::kCorruptMessage);
 }
 
+TEST_CASE("RecordIterator: a record that lies about itself is refused") {
+  // attributes, timestamp delta, offset delta, key length, value length, header count, as zig-zag varints
+  const std::string good("\0\0\0\1\1\0", 6);
+  REQUIRE(WalkOne(good).ok());
+  const std::pair<std::string, const char*> bodies[] = {
+      {"", "empty"},
+      {std::string("\0\0\0\1\1\0\0", 7), "a byte left over"},
+      {std::string("\0\0\0\1\1", 5), "no header count"},
+      {std::string("\0\0\1\1\1\0", 6), "offset delta -1"},
+      {std::string("\0\0\2\1\1\0", 6), "offset delta 1, the batch's last is 0"},
+      {std::string("\0\0\0\3\1\0", 6), "key length -2"},
+      {std::string("\0\0\0\1\3\0", 6), "value length -2"},
+      {std::string("\0\0\0\x7e\1\0", 6), "key of 63 bytes"},
+      {std::string("\0\0\0\1\x7e\0", 6), "value of 63 bytes"},
+      {std::string("\0\0\0\1\xfe\xff\xff\xff\xff\xff\xff\xff\xff\1\0", 15), "value of 2^63-1 bytes"},
+      {std::string("\0\0\0\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\0", 15), "value of -2^63 bytes"},
+      {std::string("\0\0\0\1\1\1", 6), "-1 headers"},
+      {std::string("\0\0\0\1\1\x7e", 6), "63 headers"},
+      {std::string("\0\0\0\1\1\xfe\xff\xff\xff\xff\xff\xff\xff\xff\1", 15), "2^63-1 headers"},
+      {std::string("\0\0\0\1\1\2\1\1", 8), "a header without a key"},
+      {std::string("\0\0\0\1\1\2\x10\1", 8), "a header's key of 8 bytes"},
+      {std::string("\0\0\0\1\1\2\0\x10", 8), "a header's value of 8 bytes"},
+  };
+  for (const auto& [body, what] : bodies) {
+    CAPTURE(what);
+    CHECK(CodeOf(WalkOne(body)) == ErrorCode::kCorruptMessage);
+  }
+}
+
+TEST_CASE("RecordIterator: a negative record length is refused") {
+  auto bytes = MakeBatch({"a"});
+  bytes[kBatchHeaderSize] = std::byte{1};
+  auto records = RecordIterator::Open(*RecordBatchView::Parse(bytes), kSizeMax);
+  CHECK_FALSE(records->Next());
+  CHECK(CodeOf(records->status()) == ErrorCode::kCorruptMessage);
+}
+
+TEST_CASE("RecordIterator: the decompressed size is limited") {
+  const auto bytes = MakeBatch({std::string(5'000, 'a')}, {.compression = Compression::kZstd});
+  CHECK(RecordIterator::Open(*RecordBatchView::Parse(bytes), 6'000).ok());
+  CHECK(CodeOf(RecordIterator::Open(*RecordBatchView::Parse(bytes), 4'999).status()) ==
+        ErrorCode::kMessageTooLarge);
+}
+
 TEST_CASE("RecordIterator: the log's append time stands for every record") {
   auto bytes = MakeBatch({"a", "b"}, {.timestamp = 5});
   StoreBigEndian(bytes.data() + 21, kAttributeLogAppendTime);
@@ -119,9 +181,12 @@ TEST_CASE("RecordBatchBuilder: reusable, and its bounds hold") {
     record.value = AsBytes("same");
     const std::size_t before = builder.empty() ? kBatchHeaderSize : builder.size();
     builder.Add(record);
+    const std::size_t size = builder.size();
     CHECK(builder.size() - before <= RecordBatchBuilder::RecordSizeMax(record));
     CHECK(builder.count() == 1);
-    CHECK(ValuesOf(*builder.Build()) == std::vector<std::string>{"same"});
+    const auto batch = *builder.Build();
+    CHECK(batch.size() == size);
+    CHECK(ValuesOf(batch) == std::vector<std::string>{"same"});
     CHECK(builder.empty());
   }
 }
