@@ -99,6 +99,10 @@ void Log::Fence(const absl::Status& error) {
 void Log::SetOptions(const LogOptions& options) {
   state_->options = options;
 }
+void Log::Abandon() {
+  // What cannot be unlinked now goes with the directory, or is found there by the next start.
+  for (const std::shared_ptr<Segment>& segment : state_->AllSegments()) segment->Delete().IgnoreError();
+}
 const ProducerState& Log::producers() const {
   return state_->producers;
 }

@@ -140,6 +140,9 @@ class Log {
   // number of segments deleted.
   absl::StatusOr<std::size_t> ApplyRetention();
   void SetOptions(const LogOptions& options);
+  // Unlinks every segment and lets go of its file, because the log's topic was deleted: slices on their way
+  // keep their bytes, nothing else keeps the space. Nothing may be called afterwards but the destructor.
+  void Abandon();
   // Syncs, writes indexes and the producer snapshot, and says what the next start needs to know.
   absl::StatusOr<LogSummary> Close();
   // The producers whose batches are in the log, as of `end`.

@@ -279,6 +279,7 @@ void Partition::MarkDeleted() {
     const core::MutexLock lock(mutex_);
     const core::MutexLock log_lock(log_mutex_);
     deleted_.store(true);
+    log_->Abandon();
   }
   Rollback(status());
   waiters_.WakeAll();
