@@ -6,9 +6,6 @@
 #include "protocol/core/error_code.h"
 
 namespace headrace::native {
-namespace {
-constexpr std::uint64_t kSliceSizeMin = 64 << 10;  // bytes, where there are as many
-}  // namespace
 
 Stream::Stream(Services& services, std::shared_ptr<net::Channel> channel, std::uint32_t id)
     : services_(services), channel_(std::move(channel)), id_(id) {}
@@ -67,11 +64,9 @@ void Stream::Pump() {
 
 bool Stream::PushOne(std::size_t index) {
   Source& source = sources_[index];
-  // Not less than a few index entries, which end a slice without a look at the batches: the credit is
-  // overdrawn by no more than a larger batch would.
-  const auto wanted = std::max(static_cast<std::uint64_t>(credit_), kSliceSizeMin);
-  const std::uint64_t room = std::min(services_.limits.push_size_max, wanted);
-  auto slice = source.partition->Read(source.cursor, room);
+  // Not cut to the credit: a whole slice ends at an index entry without a look at any batch, and overdraws
+  // the credit by no more than one large batch may.
+  auto slice = source.partition->Read(source.cursor, services_.limits.push_size_max);
   if (!slice.ok()) {
     EndSource(source, slice.status());
     return false;

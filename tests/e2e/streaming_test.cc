@@ -124,7 +124,11 @@ TEST_CASE("A streamed consume of 1 GiB by sendfile moves no record byte through 
   REQUIRE(broker.ready());
   ClientOptions client;
   client.broker = broker.address();
+#ifdef HEADRACE_SANITIZED
+  constexpr int kRecords = 1 << 16;
+#else
   constexpr int kRecords = 1 << 20;
+#endif
   CreateTopicOptions options;
   options.configs = {{"durability", "written"}};
   Fill(client, "gibibyte", kRecords, 1024, options);
@@ -159,11 +163,18 @@ TEST_CASE("A streamed consume of 1 GiB by sendfile moves no record byte through 
   std::ifstream lines(trace);
   std::uint64_t sendfiles = 0;
   std::uint64_t reads = 0;
+  std::string examples;
   for (std::string line; std::getline(lines, line);) {
     if (line.find(".log>") == std::string::npos) continue;
-    ++(line.find("sendfile") != std::string::npos ? sendfiles : reads);
+    if (line.find("RWF_NOWAIT") != std::string::npos) continue;  // asks whether one byte is cached, no more
+    if (line.find("sendfile") != std::string::npos) {
+      ++sendfiles;
+    } else if (++reads <= 5) {
+      examples += line + "\n";
+    }
   }
-  CHECK(sendfiles > 1000);
+  CHECK(sendfiles >= sum.bytes >> 20);
+  INFO(examples);
   CHECK(reads == 0);
 }
 
