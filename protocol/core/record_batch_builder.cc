@@ -25,10 +25,20 @@ std::byte* WriteBytes(std::byte* at, const std::optional<ByteSpan>& bytes) {
 constexpr std::size_t kGrowth = 4096;
 
 std::size_t HeadersSize(std::span<const RecordHeaderView> headers) {
+  if (headers.empty()) return 1;
   std::size_t size = VarintSize(static_cast<std::int64_t>(headers.size()));
   for (const RecordHeaderView& header : headers)
     size += BytesSize(AsBytes(header.key)) + BytesSize(header.value);
   return size;
+}
+
+std::byte* WriteHeaders(std::byte* at, std::span<const RecordHeaderView> headers) {
+  at = WriteVarint(at, static_cast<std::int64_t>(headers.size()));
+  for (const RecordHeaderView& header : headers) {
+    at = WriteBytes(at, AsBytes(header.key));
+    at = WriteBytes(at, header.value);
+  }
+  return at;
 }
 
 }  // namespace
@@ -43,7 +53,9 @@ std::size_t RecordBatchBuilder::RecordSizeMax(const RecordView& record) {
 void RecordBatchBuilder::Add(const RecordView& record) {
   if (count_ == 0) base_timestamp_ = max_timestamp_ = record.timestamp;
   max_timestamp_ = std::max(max_timestamp_, record.timestamp);
-  const std::int64_t timestamp_delta = record.timestamp - base_timestamp_;
+  // Unsigned, because timestamps of any distance must wrap, as they do when read, rather than be undefined.
+  const auto timestamp_delta = static_cast<std::int64_t>(static_cast<std::uint64_t>(record.timestamp) -
+                                                         static_cast<std::uint64_t>(base_timestamp_));
   const std::size_t body = 1 + VarintSize(timestamp_delta) + VarintSize(count_) + BytesSize(record.key) +
                            BytesSize(record.value) + HeadersSize(record.headers);
   MakeRoom(VarintSize(static_cast<std::int64_t>(body)) + body);
@@ -53,11 +65,7 @@ void RecordBatchBuilder::Add(const RecordView& record) {
   at = WriteVarint(at, count_);
   at = WriteBytes(at, record.key);
   at = WriteBytes(at, record.value);
-  at = WriteVarint(at, static_cast<std::int64_t>(record.headers.size()));
-  for (const RecordHeaderView& header : record.headers) {
-    at = WriteBytes(at, AsBytes(header.key));
-    at = WriteBytes(at, header.value);
-  }
+  at = WriteHeaders(at, record.headers);
   size_ = static_cast<std::size_t>(at - buffer_.data());
   ++count_;
 }

@@ -174,6 +174,19 @@ TEST_CASE("RecordIterator: the log's append time stands for every record") {
   CHECK(records->status().ok());
 }
 
+TEST_CASE("RecordBatchBuilder: timestamps of any distance come back") {
+  const TimestampMs timestamps[] = {INT64_MIN, INT64_MAX, 0, -1, INT64_MIN + 1};
+  RecordBatchBuilder builder;
+  for (const TimestampMs timestamp : timestamps) builder.Add({.timestamp = timestamp});
+  const auto bytes = *builder.Build();
+  CHECK(RecordBatchView::Parse(bytes)->max_timestamp() == INT64_MAX);
+  auto records = RecordIterator::Open(*RecordBatchView::Parse(bytes), kSizeMax);
+  for (const TimestampMs timestamp : timestamps) {
+    REQUIRE(records->Next());
+    CHECK(records->record().timestamp == timestamp);
+  }
+}
+
 TEST_CASE("RecordBatchBuilder: reusable, and its bounds hold") {
   RecordBatchBuilder builder;
   for (int round = 0; round < 3; ++round) {
