@@ -1,9 +1,12 @@
 #include "protocol/native/frame.h"
 
+#include <limits>
+
 #include <google/protobuf/message_lite.h>
 
 #include "absl/strings/str_cat.h"
 #include "protocol/core/error_code.h"
+#include "protocol/core/status_macros.h"
 
 namespace headrace::native {
 
@@ -36,6 +39,7 @@ void AppendFrame(std::string& out, FrameType type, std::uint8_t flags, std::uint
   const std::size_t header_size = header.ByteSizeLong();
   std::byte prefix[kFramePrefixSize] = {};
   const std::uint64_t length = kFramePrefixSize - kFrameLengthSize + header_size + attachment_size;
+  HEADRACE_CHECK(length <= std::numeric_limits<std::uint32_t>::max());
   StoreBigEndian(prefix, static_cast<std::uint32_t>(length));
   prefix[4] = static_cast<std::byte>(type);
   prefix[5] = static_cast<std::byte>(flags);

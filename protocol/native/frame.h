@@ -77,6 +77,7 @@ struct Frame {
 absl::StatusOr<Frame> ParseFrame(MutableByteSpan after_length);
 
 // Appends a whole frame's bytes up to its attachment, of which `attachment_size` bytes must follow.
+// REQUIRES: header and attachment are less than 4 GiB - 12 bytes together.
 void AppendFrame(std::string& out, FrameType type, std::uint8_t flags, std::uint32_t correlation_id,
                  const google::protobuf::MessageLite& header, std::uint64_t attachment_size = 0);
 
