@@ -19,7 +19,9 @@ struct SessionLimits {
   std::uint64_t frame_size_max = 64 << 20;
   std::uint64_t batch_size_max = 1 << 20;  // bytes: the default of max.message.bytes
   std::uint32_t requests_in_flight_max = 0;
-  std::uint64_t push_size_max = 1 << 20;      // bytes of one slice of a stream
+  // Bytes of one slice of a stream: 1 MiB, and so much that a batch of 1 MiB (the default limit) still lies
+  // between two entries of the sparse index. Then no slice's end is ever looked up in the segment itself.
+  std::uint64_t push_size_max = (1 << 20) + (64 << 10);
   std::uint64_t waiting_bytes_max = 2 << 20;  // bytes queued on the socket before a stream pauses
   std::uint64_t fetch_size_max = 64 << 20;    // bytes of one FetchResponse
   std::uint32_t fetch_wait_ms_max = 60'000;
