@@ -1,7 +1,7 @@
 // The responses of one connection on their way to its socket.
 #pragma once
 
-#include <deque>
+#include <list>
 #include <optional>
 #include <string>
 
@@ -56,8 +56,8 @@ class Output {
   const ResidencyProbe probe_;
   TransferCounters& own_;
   TransferCounters& total_;
-  std::deque<ResponsePiece> pieces_;
-  std::size_t run_offset_ = 0;  // bytes of the first byte run already sent
+  std::list<ResponsePiece> pieces_;  // a list costs nothing while it is empty, a deque over half a KiB
+  std::size_t run_offset_ = 0;       // bytes of the first byte run already sent
   std::uint64_t waiting_ = 0;
   std::uint64_t sent_ = 0;
   // Of the slice at the front:
