@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <spdlog/spdlog.h>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -35,6 +36,8 @@ struct SharedState {
   const NetOptions options;
   const std::vector<Protocol> protocols;
   const std::shared_ptr<RequestMemory> request_memory;
+  // Taken before any thread starts, from the default logger as it is then.
+  const std::shared_ptr<spdlog::logger> log = spdlog::default_logger()->clone("net");
   storage::FilePool* pool = nullptr;
   std::atomic<std::uint64_t> connections{0};
   std::atomic<std::uint64_t> connections_total{0};

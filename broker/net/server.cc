@@ -7,7 +7,6 @@
 #include <future>
 #include <thread>
 
-#include <spdlog/spdlog.h>
 #include <boost/asio/ip/tcp.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -152,8 +151,8 @@ class Server::Impl {
       shared_->client_errors.fetch_add(1);
       std::uint64_t suppressed = 0;
       if (reactors_.front()->MayLogError("connections_max:", suppressed)) {
-        spdlog::warn(
-            "net: refused a connection: {} are open (setting connections_max); {} more refused unlogged",
+        shared_->log->warn(
+            "refused a connection: {} are open (setting connections_max); {} more refused unlogged",
             shared_->options.connections_max, suppressed);
       }
       return;  // the socket closes
@@ -164,7 +163,7 @@ class Server::Impl {
   void PauseAccepting(const boost::system::error_code& error) {
     std::uint64_t suppressed = 0;
     if (reactors_.front()->MayLogError("accept:", suppressed)) {
-      spdlog::warn("net: accepting pauses: {} ({} times more)", error.message(), suppressed);
+      shared_->log->warn("accepting pauses: {} ({} times more)", error.message(), suppressed);
     }
     reactors_.front()->StartTimer(std::chrono::steady_clock::now() + kAcceptPause, [this] {
       if (acceptor_->is_open()) Accept();

@@ -28,7 +28,9 @@ std::string_view NameOf(Transfer transfer);
 struct TransferChoice {
   std::optional<Transfer> forced;
   // Under auto, slices below this many bytes are read and sent together with their header: one system call
-  // less than header + sendfile, and the copy is small.
+  // less than header + sendfile, and the copy is small. Measured on loopback, CPU of the sender per response
+  // against a copying receiver: one request at a time, 8 KiB cost the same, 32 KiB 18 us by sendfile and 26
+  // us by read; with 16 in flight read is cheaper up to 2 KiB and sendfile from 8 KiB (64 KiB: 22 and 45 us).
   std::uint64_t read_below = 16 << 10;
 
   Transfer For(std::uint64_t length) const {
