@@ -36,6 +36,7 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
     FileSystem& files, Clock& clock, std::string path, std::size_t open_files_max, std::string boot_id,
     std::function<void(const std::string&)> report) {
   std::unique_ptr<DataDirectory> directory(new DataDirectory(files, std::move(path)));
+  RETURN_IF_ERROR(directory->CheckFormat());
   RETURN_IF_ERROR(files.CreateDirectory(directory->path_));
   ASSIGN_OR_RETURN(directory->lock_, files.Lock(directory->path_ + "/lock"));
   directory->cache_ = std::make_unique<FileCache>(files, open_files_max);
@@ -54,7 +55,27 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
   return directory;
 }
 
+absl::Status DataDirectory::CheckFormat() {
+  const auto file = ReadSmallFile(files_, path_ + "/meta");
+  if (!file.ok() || file->format <= DataDirectoryMeta::kFormat) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(path_, " has format ", file->format, "; this broker knows up to ",
+                   DataDirectoryMeta::kFormat, ": use the newer broker that wrote it"));
+}
+
+absl::Status DataDirectory::SyncParent() {
+  const std::size_t last = path_.find_last_not_of('/');
+  const std::size_t slash = last == std::string::npos ? last : path_.rfind('/', last);
+  const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
+  const absl::Status synced = files_.SyncDirectory(parent);
+  if (!absl::IsPermissionDenied(synced)) return synced;
+  // Somebody else made the directory for this broker, and it cannot look at what is above.
+  environment_.report(absl::StrCat(synced.message(), "; ", path_, " itself is only as durable as that"));
+  return absl::OkStatus();
+}
+
 absl::Status DataDirectory::ReadMeta() {
+  RETURN_IF_ERROR(CheckFormat());  // again, now that nobody else can change it
   const auto file = ReadSmallFile(files_, path_ + "/meta");
   if (absl::IsNotFound(file.status())) {
     // No meta: a fresh directory, or one that lost it. Logs without it are never taken for our own silently.
@@ -65,16 +86,12 @@ absl::Status DataDirectory::ReadMeta() {
                        "/topics holds logs; restore "
                        "meta from a backup, or move the directory away to start afresh"));
     }
+    RETURN_IF_ERROR(SyncParent());
     was_clean_ = true;
     meta_.cluster_id = TopicId::Random().ToString();
     return WriteMeta();
   }
   RETURN_IF_ERROR(file.status());
-  if (file->format > DataDirectoryMeta::kFormat) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path_, " has format ", file->format, "; this broker knows up to ",
-                     DataDirectoryMeta::kFormat, ": use the newer broker that wrote it"));
-  }
   if (file->content.size() < kMetaSize) return absl::DataLossError(absl::StrCat(path_, "/meta is cut short"));
   meta_.leader_epoch = LoadBigEndian<std::int32_t>(file->content.data());
   const std::size_t size = LoadBigEndian<std::uint32_t>(file->content.data() + 4);

@@ -65,6 +65,10 @@ class DataDirectory {
 
  private:
   DataDirectory(FileSystem& files, std::string path);
+  // Refuses a newer format. Reads only, so that a refusal leaves even the lock file as it was.
+  absl::Status CheckFormat();
+  // Makes the directory's own name survive power loss.
+  absl::Status SyncParent();
   absl::Status ReadMeta();
   absl::Status WriteMeta();
   absl::Status ReadClean();

@@ -1,12 +1,16 @@
 #include "storage/flusher.h"
 
+#include <algorithm>
 #include <map>
+#include <memory>
 #include <utility>
 
 namespace headrace::storage {
 namespace {
 
-// The syncs of one group, each file and directory once, with their outcomes.
+// The syncs of one group, each file and directory once, with their outcomes. Filled and read by the flusher's
+// thread; run by it and by as many of the pool's as are free. It claims syncs like them instead of waiting for
+// its turn, so a pool that is busy with cold reads makes a group no slower than one thread is.
 class SyncSet {
  public:
   void Add(const SyncPoint& point) {
@@ -14,31 +18,17 @@ class SyncSet {
     for (const std::string& directory : point.directories) directories_.try_emplace(directory);
   }
 
-  // Runs them all, the last one on this thread, and waits.
-  void Run(FileSystem& files, FilePool& pool) {
-    std::vector<std::function<void()>> jobs;
-    for (auto& file : files_) {
-      jobs.emplace_back([&entry = file.second] { entry.second = entry.first->Sync(); });
+  // Runs them all and waits. Helpers that come too late find nothing to do, and keep no file.
+  static void Run(const std::shared_ptr<SyncSet>& set, FileSystem& files, FilePool& pool) {
+    if (!set->Start(files)) return;
+    for (std::size_t i = 1; i < std::min(set->count_, pool.threads() + 1); ++i) {
+      pool.Post([set] { set->RunUnclaimed(); });
     }
-    for (auto& directory : directories_) {
-      jobs.emplace_back([&files, &directory] { directory.second = files.SyncDirectory(directory.first); });
-    }
-    if (jobs.empty()) return;
-    {
-      const core::MutexLock lock(mutex_);
-      left_ = jobs.size() - 1;
-    }
-    for (std::size_t i = 0; i + 1 < jobs.size(); ++i) {
-      pool.Post([this, &job = jobs[i]] {
-        job();
-        const core::MutexLock lock(mutex_);
-        if (--left_ == 0) done_.notify_one();
-      });
-    }
-    jobs.back()();
-    mutex_.lock();
-    while (left_ > 0) done_.wait(mutex_);
-    mutex_.unlock();
+    set->RunUnclaimed();
+    set->mutex_.lock();
+    while (set->left_ > 0) set->done_.wait(set->mutex_);
+    set->mutex_.unlock();
+    set->jobs_.clear();
   }
 
   absl::Status OutcomeOf(const SyncPoint& point) const {
@@ -53,11 +43,37 @@ class SyncSet {
     return absl::OkStatus();
   }
 
-  std::size_t size() const { return files_.size() + directories_.size(); }
+  void ReleaseFiles() { files_.clear(); }
+  std::size_t size() const { return count_; }
 
  private:
+  // False if there is nothing to sync.
+  bool Start(FileSystem& files) {
+    for (auto& file : files_) {
+      jobs_.emplace_back([&entry = file.second] { entry.second = entry.first->Sync(); });
+    }
+    for (auto& directory : directories_) {
+      jobs_.emplace_back([&files, &directory] { directory.second = files.SyncDirectory(directory.first); });
+    }
+    count_ = jobs_.size();
+    const core::MutexLock lock(mutex_);
+    left_ = count_;
+    return count_ > 0;
+  }
+
+  void RunUnclaimed() {
+    for (std::size_t i = next_.fetch_add(1); i < count_; i = next_.fetch_add(1)) {
+      jobs_[i]();
+      const core::MutexLock lock(mutex_);
+      if (--left_ == 0) done_.notify_one();
+    }
+  }
+
   std::map<const File*, std::pair<std::shared_ptr<File>, absl::Status>> files_;
   std::map<std::string, absl::Status> directories_;
+  std::vector<std::function<void()>> jobs_;
+  std::size_t count_ = 0;             // of jobs; does not change once helpers run
+  std::atomic<std::size_t> next_{0};  // the first that nobody has claimed
   core::Mutex mutex_;
   core::ConditionVariable done_;
   std::size_t left_ HEADRACE_GUARDED_BY(mutex_) = 0;
@@ -105,20 +121,21 @@ void Flusher::Run() {
 void Flusher::Commit(std::vector<FlushJob>& group) {
   std::vector<absl::StatusOr<SyncPoint>> points;
   points.reserve(group.size());
-  SyncSet syncs;
+  const auto syncs = std::make_shared<SyncSet>();
   for (FlushJob& job : group) {
     points.push_back(job.write());
-    if (points.back().ok()) syncs.Add(*points.back());
+    if (points.back().ok()) syncs->Add(*points.back());
   }
-  syncs.Run(files_, pool_);
-  syncs_.fetch_add(syncs.size(), std::memory_order_relaxed);
+  SyncSet::Run(syncs, files_, pool_);
+  syncs_.fetch_add(syncs->size(), std::memory_order_relaxed);
   for (std::size_t i = 0; i < group.size(); ++i) {
     if (points[i].ok()) {
-      group[i].done(syncs.OutcomeOf(*points[i]), *points[i]);
+      group[i].done(syncs->OutcomeOf(*points[i]), *points[i]);
     } else {
       group[i].done(points[i].status(), SyncPoint());
     }
   }
+  syncs->ReleaseFiles();
 }
 
 }  // namespace headrace::storage

@@ -22,8 +22,8 @@ struct FlushJob {
 };
 
 // One per file system, with one thread: takes every job queued, runs their writes, syncs all files and
-// directories in parallel on the pool (each once per group), then calls every `done`; what arrives meanwhile
-// is the next group. Owned by the data directory's owner. Never runs on a reactor.
+// directories on its own thread and in parallel on what the pool has free (each once per group), then calls
+// every `done`; what arrives meanwhile is the next group. Owned by the data directory's owner. Never runs on a reactor.
 class Flusher {
  public:
   Flusher(FileSystem& files, FilePool& pool);
@@ -32,7 +32,7 @@ class Flusher {
 
   // Thread: any.
   void Submit(FlushJob job) HEADRACE_EXCLUDES(mutex_);
-  // fdatasync calls so far.
+  // Syncs so far, of files and directories.
   std::uint64_t sync_count() const { return syncs_.load(std::memory_order_relaxed); }
 
  private:

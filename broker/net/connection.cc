@@ -1,5 +1,7 @@
 #include "broker/net/connection.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,8 +18,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using tcp = boost::asio::ip::tcp;
 
-constexpr std::size_t kReadTurn = 1 << 20;      // bytes received before others have their turn
-constexpr std::uint64_t kSendTurn = 1 << 20;    // bytes sent, likewise
+constexpr std::size_t kReadTurn = 1 << 20;    // bytes received before others have their turn
+constexpr std::uint64_t kSendTurn = 1 << 20;  // bytes sent, likewise
+constexpr std::chrono::seconds kLingerTime{1};
 constexpr std::uint64_t kLowWater = 256 << 10;  // bytes queued below which the session may push more
 
 std::string PeerName(const tcp::socket& socket) {
@@ -67,7 +70,7 @@ void Connection::Start() {
 // --- Reading ---
 
 void Connection::WaitReadable() {
-  if (closed_ || closing_ || waiting_readable_) return;
+  if (closed_ || (closing_ && !lingering_) || waiting_readable_) return;
   waiting_readable_ = true;
   socket_.async_wait(tcp::socket::wait_read,
                      [self = shared_from_this()](const boost::system::error_code& error) {
@@ -78,6 +81,7 @@ void Connection::WaitReadable() {
 
 void Connection::OnReadable() {
   read_posted_ = false;
+  if (lingering_) return Discard();
   if (closed_ || closing_) return;
   ReadTurn();
 }
@@ -180,6 +184,7 @@ void Connection::HandleFrames() {
 
 bool Connection::Paused() const {
   const NetOptions& options = shared_.options;
+  if (output_.waiting() >= options.in_flight_bytes_max) return true;  // answers that the peer does not take
   return in_flight_ > 0 &&
          (in_flight_ >= options.requests_in_flight_max || in_flight_bytes_ >= options.in_flight_bytes_max);
 }
@@ -256,7 +261,6 @@ void Connection::Flush() {
     handling_ = true;
     session_->OnWritable();
     handling_ = false;
-    ResumeReading();  // requests may have been answered just now
     if (outcome == Output::Outcome::kDrained && output_.waiting() > 0) outcome = Output::Outcome::kTurnOver;
   }
   waiting_seen_.store(output_.waiting(), std::memory_order_relaxed);
@@ -264,11 +268,12 @@ void Connection::Flush() {
     output_moved_ = Clock::now();
     bytes_out_.fetch_add(sent, std::memory_order_relaxed);
     shared_.bytes_out.fetch_add(sent, std::memory_order_relaxed);
+    ResumeReading();  // there is room for answers again, and the session may have answered just now
   }
   switch (outcome) {
     case Output::Outcome::kDrained:
       stalled_since_.store(0, std::memory_order_relaxed);
-      if (closing_ && (!draining_ || in_flight_ == 0)) CloseNow();
+      if (closing_ && (!draining_ || in_flight_ == 0)) Linger();
       break;
     case Output::Outcome::kTurnOver:
       ScheduleFlush();
@@ -329,6 +334,30 @@ void Connection::Drain() {
   Flush();
 }
 
+void Connection::Linger() {
+  if (closed_ || lingering_) return;
+  lingering_ = true;
+  linger_until_ = Clock::now() + kLingerTime;
+  boost::system::error_code ignored;
+  socket_.shutdown(tcp::socket::shutdown_send, ignored);
+  Discard();
+}
+
+void Connection::Discard() {
+  if (closed_) return;
+  std::byte nobodys[16 << 10];
+  ssize_t count = 0;
+  std::size_t turn = 0;
+  do {
+    count = ::recv(socket_.native_handle(), nobodys, sizeof nobodys, 0);
+    if (count > 0) turn += static_cast<std::size_t>(count);
+  } while ((count > 0 && turn < kReadTurn) || (count < 0 && errno == EINTR));
+  const bool more = count > 0 || (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+  // A server that ends does not wait for peers which have sent nothing that is lost on it.
+  if (!more || (draining_ && turn == 0)) return CloseNow();
+  WaitReadable();
+}
+
 void Connection::CloseNow() {
   if (closed_) return;
   closed_ = true;
@@ -350,17 +379,26 @@ void Connection::CloseNow() {
 void Connection::CheckDeadlines(Clock::time_point now) {
   if (closed_) return;
   const NetOptions& options = shared_.options;
+  if (lingering_ && now >= linger_until_) return CloseNow();
   // The time in which the broker does not read is not the peer's.
-  if (request_began_ != Clock::time_point{} && (Paused() || awaiting_memory_)) request_began_ = now;
+  const bool reads = !closing_ && !Paused() && !awaiting_memory_;
+  if (request_began_ != Clock::time_point{} && !reads) request_began_ = now;
   if (request_began_ != Clock::time_point{} && now - request_began_ > options.request_timeout) {
     LogClientError("a request was not complete in time (setting request_timeout_ms)");
     return CloseNow();
   }
+  if (waiting_writable_ && PeerTakes()) output_moved_ = now;
   if (waiting_writable_ && output_.waiting() > 0 && now - output_moved_ > options.stall_timeout) {
     LogClientError(absl::StrCat("took no byte in time, with ", output_.waiting(),
                                 " waiting (setting stall_timeout_ms)"));
     return CloseNow();
   }
+}
+
+bool Connection::PeerTakes() {
+  int queued = 0;
+  if (::ioctl(socket_.native_handle(), SIOCOUTQ, &queued) != 0) return false;
+  return std::exchange(socket_queue_, queued) > queued;
 }
 
 void Connection::LogClientError(std::string_view what) {

@@ -63,6 +63,13 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   void Flush();
   void WaitWritable();
   void WarmUpAndFlush();
+  // Ends the sending and discards what still comes, until the peer ends too or a second has passed: closing
+  // with bytes unread would reset the connection, and lose the answers that are still in the socket.
+  void Linger();
+  void Discard();
+  // Whether bytes have left the socket's own queue since the last call. The socket becomes writable only
+  // when much of that queue is free, which a slow peer takes long for.
+  bool PeerTakes();
   void LogClientError(std::string_view what);
 
   const std::shared_ptr<Reactor> reactor_;
@@ -77,9 +84,10 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   Output output_;
 
   bool closed_ = false;
-  bool closing_ = false;   // reads nothing more; closed once the output is empty
-  bool draining_ = false;  // likewise, and waits for what is in flight
-  bool handling_ = false;  // inside the session: sending waits until it has returned
+  bool closing_ = false;    // reads nothing more; closed once the output is empty
+  bool lingering_ = false;  // everything is sent; only waits for the peer's end
+  bool draining_ = false;   // likewise, and waits for what is in flight
+  bool handling_ = false;   // inside the session: sending waits until it has returned
   bool waiting_readable_ = false;
   bool waiting_writable_ = false;
   bool warming_ = false;
@@ -90,6 +98,8 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   std::size_t in_flight_bytes_ = 0;
   std::chrono::steady_clock::time_point request_began_{};  // of a partial request; zero: none
   std::chrono::steady_clock::time_point output_moved_{};
+  std::chrono::steady_clock::time_point linger_until_{};
+  int socket_queue_ = 0;  // bytes in the socket that the peer had not taken at the last look
 
   // For snapshots from other threads.
   std::atomic<std::uint64_t> bytes_in_{0};

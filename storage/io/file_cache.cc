@@ -7,8 +7,10 @@ namespace headrace::storage {
 FileCache::FileCache(FileSystem& files, std::size_t open_max) : files_(files), open_max_(open_max) {}
 
 absl::StatusOr<std::shared_ptr<File>> FileCache::Get(const std::string& path, OpenMode mode) {
+  std::uint64_t drops_before = 0;
   {
     const core::MutexLock lock(mutex_);
+    drops_before = drops_;
     if (const auto found = by_path_.find(path); found != by_path_.end()) {
       entries_.splice(entries_.begin(), entries_, found->second);
       return found->second->file;
@@ -19,6 +21,8 @@ absl::StatusOr<std::shared_ptr<File>> FileCache::Get(const std::string& path, Op
   std::list<Entry> evicted;  // destroyed, and so perhaps closed, after the lock
   const core::MutexLock lock(mutex_);
   if (const auto found = by_path_.find(path); found != by_path_.end()) return found->second->file;
+  // A name that was dropped meanwhile may be this one: kept here, its file would keep the deleted bytes.
+  if (drops_ != drops_before) return file;
   entries_.push_front({path, file});
   by_path_[path] = entries_.begin();
   while (entries_.size() > open_max_) {
@@ -31,6 +35,7 @@ absl::StatusOr<std::shared_ptr<File>> FileCache::Get(const std::string& path, Op
 void FileCache::Drop(const std::string& path) {
   std::shared_ptr<File> dropped;
   const core::MutexLock lock(mutex_);
+  ++drops_;
   const auto found = by_path_.find(path);
   if (found == by_path_.end()) return;
   dropped = std::move(found->second->file);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <string>
@@ -35,6 +36,7 @@ class FileCache {
   FileSystem& files_;
   const std::size_t open_max_;
   mutable core::Mutex mutex_;
+  std::uint64_t drops_ HEADRACE_GUARDED_BY(mutex_) = 0;
   std::list<Entry> entries_ HEADRACE_GUARDED_BY(mutex_);  // most recently used first
   std::unordered_map<std::string, std::list<Entry>::iterator> by_path_ HEADRACE_GUARDED_BY(mutex_);
 };

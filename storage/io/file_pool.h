@@ -21,6 +21,7 @@ class FilePool {
   FilePool& operator=(const FilePool&) = delete;
 
   void Post(std::function<void()> job) HEADRACE_EXCLUDES(mutex_);
+  std::size_t threads() const { return threads_.size(); }
 
  private:
   void Run();

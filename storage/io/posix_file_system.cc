@@ -21,16 +21,29 @@ namespace {
 
 constexpr std::size_t kPiecesMax = 64;  // of one pwritev; the kernel takes up to 1024 (IOV_MAX)
 
-absl::Status Error(std::string_view call, const std::string& path) {
+std::string ParentOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Asks the file's directory where there is no such file: inodes are missed when one should be created. File
+// systems that make inodes as they go (btrfs) count none at all.
+bool IsOutOfInodes(const std::string& path) {
+  struct statvfs space{};
+  const bool known =
+      ::statvfs(path.c_str(), &space) == 0 || ::statvfs(ParentOf(path).c_str(), &space) == 0;
+  return known && space.f_files > 0 && space.f_favail == 0;
+}
+
+// `path` is the one that the call would have made or changed; `shown` stands in the message.
+absl::Status Error(std::string_view call, const std::string& path, const std::string& shown) {
   const int code = errno;
-  std::string text = absl::StrCat(std::string(call), " ", path, ": ", std::strerror(code));
+  std::string text = absl::StrCat(std::string(call), " ", shown, ": ", std::strerror(code));
   switch (code) {
-    case ENOSPC: {
-      struct statvfs space{};
-      if (::statvfs(path.c_str(), &space) == 0 && space.f_favail == 0)
-        text += " (the file system is out of inodes)";
+    case ENOSPC:
+      if (IsOutOfInodes(path)) text += " (the file system is out of inodes)";
       return absl::ResourceExhaustedError(text);
-    }
     case EDQUOT:
       return absl::ResourceExhaustedError(text);
     case EFBIG:
@@ -47,6 +60,10 @@ absl::Status Error(std::string_view call, const std::string& path) {
     default:
       return absl::InternalError(text);
   }
+}
+
+absl::Status Error(std::string_view call, const std::string& path) {
+  return Error(call, path, path);
 }
 
 template <typename Call>
@@ -125,6 +142,7 @@ class PosixFile final : public File {
       const ssize_t count =
           Retry([&] { return ::pwritev(descriptor_, next, left, static_cast<off_t>(position)); });
       if (count < 0) return Error("write", path_);
+      if (count == 0) return absl::InternalError(absl::StrCat("write ", path_, ": no byte was taken"));
       position += static_cast<std::uint64_t>(count);
       // A short write goes on where it stopped.
       auto done = static_cast<std::size_t>(count);
@@ -197,7 +215,7 @@ absl::Status PosixFileSystem::CreateDirectory(const std::string& path) {
 }
 
 absl::Status PosixFileSystem::Rename(const std::string& from, const std::string& to) {
-  return ::rename(from.c_str(), to.c_str()) == 0 ? absl::OkStatus() : Error("rename", from + " to " + to);
+  return ::rename(from.c_str(), to.c_str()) == 0 ? absl::OkStatus() : Error("rename", to, from + " to " + to);
 }
 
 absl::Status PosixFileSystem::Remove(const std::string& path) {

@@ -13,24 +13,34 @@ constexpr std::size_t kHeaderSize = 16;
 constexpr std::string_view kMagic = "HRSF";
 constexpr std::uint64_t kContentMax = std::uint64_t{1} << 30;  // bytes
 
+// Of everything but the sum itself.
+std::uint32_t SumOf(ByteSpan header, ByteSpan content) {
+  return Crc32c(content, Crc32c(header.first(12)));
+}
+
 absl::Status Damaged(const std::string& path, std::string_view what) {
   return absl::DataLossError(absl::StrCat(path, ": ", std::string(what)));
 }
 
 std::string ParentOf(const std::string& path) {
   const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash);
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 }  // namespace
 
 absl::Status ReplaceSmallFile(FileSystem& files, const std::string& path, std::uint32_t format,
                               ByteSpan content) {
+  if (content.size() > kContentMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", content.size(), " bytes of content, the limit is ", kContentMax));
+  }
   std::byte header[kHeaderSize];
   std::memcpy(header, kMagic.data(), kMagic.size());
   StoreBigEndian(header + 4, format);
   StoreBigEndian(header + 8, static_cast<std::uint32_t>(content.size()));
-  StoreBigEndian(header + 12, Crc32c(content));
+  StoreBigEndian(header + 12, SumOf(header, content));
   const std::string fresh = path + ".new";
   {
     ASSIGN_OR_RETURN(const std::shared_ptr<File> file, files.Open(fresh, OpenMode::kCreate));
@@ -61,7 +71,7 @@ absl::StatusOr<SmallFile> ReadSmallFile(FileSystem& files, const std::string& pa
   small.content.resize(stated);
   ASSIGN_OR_RETURN(const std::size_t read, file->ReadAt(kHeaderSize, small.content));
   if (read != stated) return Damaged(path, "it became shorter while it was read");
-  if (Crc32c(small.content) != LoadBigEndian<std::uint32_t>(header + 12))
+  if (SumOf(header, small.content) != LoadBigEndian<std::uint32_t>(header + 12))
     return Damaged(path, "its checksum is wrong");
   return small;
 }

@@ -3,8 +3,10 @@
 //    0       4        8             12              16
 //   +-------+--------+-------------+---------------+--------------+
 //   | magic | format | size        | CRC-32C of    | content ...  |
-//   | "HRSF"|        | of content  | the content   |              |
+//   | "HRSF"|        | of content  | all the rest  |              |
 //   +-------+--------+-------------+---------------+--------------+
+//
+// The sum covers the format number too: one flipped bit there must not pass for a newer or older format.
 #pragma once
 
 #include <string>
@@ -15,7 +17,7 @@
 namespace headrace::storage {
 
 // Writes `<path>.new`, syncs it, renames it over `path` and syncs the directory: after a crash the file is
-// the old or the new one. Blocking.
+// the old or the new one. On an error, too. Content is at most 1 GiB (INVALID_ARGUMENT). Blocking.
 absl::Status ReplaceSmallFile(FileSystem& files, const std::string& path, std::uint32_t format,
                               ByteSpan content);
 

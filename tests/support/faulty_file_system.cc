@@ -16,7 +16,9 @@ class FaultyFile final : public storage::File {
       : faults_(faults), inner_(std::move(inner)) {}
 
   absl::Status WriteAt(std::uint64_t position, std::span<const ByteSpan> pieces) override {
-    const Fault fault = faults_.Next(Kind::kWrite, path());
+    std::uint64_t size = 0;
+    for (const ByteSpan piece : pieces) size += piece.size();
+    const Fault fault = faults_.Next(Kind::kWrite, path(), size);
     if (fault.status.ok()) return inner_->WriteAt(position, pieces);
     std::uint64_t left = fault.bytes_first;
     for (const ByteSpan piece : pieces) {
@@ -40,7 +42,10 @@ class FaultyFile final : public storage::File {
     RETURN_IF_ERROR(faults_.Next(Kind::kTruncate, path()).status);
     return inner_->Truncate(size);
   }
-  absl::StatusOr<std::uint64_t> Size() const override { return inner_->Size(); }
+  absl::StatusOr<std::uint64_t> Size() const override {
+    RETURN_IF_ERROR(faults_.Next(Kind::kLook, path()).status);
+    return inner_->Size();
+  }
   int descriptor() const override { return inner_->descriptor(); }
   const std::string& path() const override { return inner_->path(); }
 
@@ -51,9 +56,17 @@ class FaultyFile final : public storage::File {
 
 }  // namespace
 
-Fault FaultyFileSystem::Next(Kind kind, const std::string& path) {
-  const std::uint64_t number = kind == Kind::kRead ? operations_.load() : operations_.fetch_add(1) + 1;
-  return decide_ ? decide_({kind, path, number}) : Fault{};
+namespace {
+
+bool Changes(Kind kind) {
+  return kind != Kind::kRead && kind != Kind::kLook;
+}
+
+}  // namespace
+
+Fault FaultyFileSystem::Next(Kind kind, const std::string& path, std::uint64_t size) {
+  const std::uint64_t number = Changes(kind) ? operations_.fetch_add(1) + 1 : operations_.load();
+  return decide_ ? decide_({kind, path, number, size}) : Fault{};
 }
 
 void FaultyFileSystem::DieAt(std::uint64_t number) {
@@ -64,8 +77,19 @@ void FaultyFileSystem::DieAt(std::uint64_t number) {
 
 void FaultyFileSystem::FailAt(std::uint64_t number, absl::Status status, std::uint64_t bytes_first) {
   decide_ = [=](const FileOperation& operation) {
-    const bool hit = operation.number == number && operation.kind != Kind::kRead;
+    const bool hit = operation.number == number && Changes(operation.kind);
     return hit ? Fault{status, bytes_first} : Fault{};
+  };
+}
+
+void FaultyFileSystem::FillAfter(std::uint64_t bytes) {
+  decide_ = [left = std::make_shared<std::atomic<std::uint64_t>>(bytes)](const FileOperation& operation) {
+    if (operation.kind != Kind::kWrite) return Fault{};
+    std::uint64_t room = left->load();
+    while (!left->compare_exchange_weak(room, room - std::min(room, operation.size))) {
+    }
+    if (operation.size <= room) return Fault{};
+    return Fault{absl::ResourceExhaustedError("write " + operation.path + ": No space left on device"), room};
   };
 }
 
@@ -76,12 +100,14 @@ void FaultyFileSystem::Heal() {
 
 absl::StatusOr<std::shared_ptr<storage::File>> FaultyFileSystem::Open(const std::string& path,
                                                                       storage::OpenMode mode) {
-  if (mode == storage::OpenMode::kCreate) RETURN_IF_ERROR(Next(Kind::kCreate, path).status);
+  const Kind kind = mode == storage::OpenMode::kCreate ? Kind::kCreate : Kind::kLook;
+  RETURN_IF_ERROR(Next(kind, path).status);
   ASSIGN_OR_RETURN(auto file, inner_.Open(path, mode));
   return std::make_shared<FaultyFile>(*this, std::move(file));
 }
 
 absl::StatusOr<std::vector<storage::DirectoryEntry>> FaultyFileSystem::List(const std::string& directory) {
+  RETURN_IF_ERROR(Next(Kind::kLook, directory).status);
   return inner_.List(directory);
 }
 
@@ -106,14 +132,17 @@ absl::Status FaultyFileSystem::SyncDirectory(const std::string& path) {
 }
 
 absl::StatusOr<TimestampMs> FaultyFileSystem::ModificationTime(const std::string& path) {
+  RETURN_IF_ERROR(Next(Kind::kLook, path).status);
   return inner_.ModificationTime(path);
 }
 
 absl::StatusOr<storage::DiskSpace> FaultyFileSystem::Space(const std::string& path) {
+  RETURN_IF_ERROR(Next(Kind::kLook, path).status);
   return inner_.Space(path);
 }
 
 absl::StatusOr<std::unique_ptr<storage::FileLock>> FaultyFileSystem::Lock(const std::string& path) {
+  RETURN_IF_ERROR(Next(Kind::kLook, path).status);
   return inner_.Lock(path);
 }
 

@@ -11,8 +11,7 @@
 
 namespace headrace::testing {
 
-// What was about to happen; only operations that change something are counted and can fail (and reads, if
-// asked).
+// What was about to happen. Only operations that change something are counted; the others can fail too.
 struct FileOperation {
   enum class Kind {
     kCreate,
@@ -23,11 +22,13 @@ struct FileOperation {
     kRename,
     kRemove,
     kSyncDirectory,
-    kRead
+    kRead,  // of bytes
+    kLook   // open what is there, list, ask for size, time or space, lock
   };
   Kind kind;
   std::string path;
-  std::uint64_t number;  // from 1, of the operations that change something; kRead has the last one's
+  std::uint64_t number;    // from 1, of the operations that change something; kRead and kLook have the last one's
+  std::uint64_t size = 0;  // of a write, bytes
 };
 
 // What to do instead. `bytes_first` of a write are written before it fails.
@@ -49,6 +50,8 @@ class FaultyFileSystem final : public storage::FileSystem {
   void DieAt(std::uint64_t number);
   // Exactly operation `number` fails.
   void FailAt(std::uint64_t number, absl::Status status, std::uint64_t bytes_first = 0);
+  // After this many more bytes the disk is full: a write has what still fits, and fails.
+  void FillAfter(std::uint64_t bytes);
   // Nothing fails any more, and operations are counted from 1 again.
   void Heal();
   std::uint64_t operations() const { return operations_.load(); }
@@ -65,7 +68,7 @@ class FaultyFileSystem final : public storage::FileSystem {
   absl::StatusOr<std::unique_ptr<storage::FileLock>> Lock(const std::string& path) override;
 
   // For the files it hands out.
-  Fault Next(FileOperation::Kind kind, const std::string& path);
+  Fault Next(FileOperation::Kind kind, const std::string& path, std::uint64_t size = 0);
 
  private:
   storage::FileSystem& inner_;

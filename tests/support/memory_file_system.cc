@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "protocol/core/status_macros.h"
@@ -94,17 +95,21 @@ namespace {
 
 class MemoryLock final : public storage::FileLock {
  public:
-  MemoryLock(std::mutex& mutex, std::set<std::string>& locks, std::string path)
-      : mutex_(mutex), locks_(locks), path_(std::move(path)) {}
+  MemoryLock(std::mutex& mutex, std::map<std::string, std::uint64_t>& locks, std::string path,
+             std::uint64_t generation)
+      : mutex_(mutex), locks_(locks), path_(std::move(path)), generation_(generation) {}
+  // What died with a crash holds nothing any more, though its objects may still be there.
   ~MemoryLock() override {
     const std::lock_guard lock(mutex_);
-    locks_.erase(path_);
+    const auto found = locks_.find(path_);
+    if (found != locks_.end() && found->second == generation_) locks_.erase(found);
   }
 
  private:
   std::mutex& mutex_;
-  std::set<std::string>& locks_;
+  std::map<std::string, std::uint64_t>& locks_;
   const std::string path_;
+  const std::uint64_t generation_;
 };
 
 }  // namespace
@@ -211,8 +216,11 @@ absl::StatusOr<storage::DiskSpace> MemoryFileSystem::Space(const std::string&) {
 
 absl::StatusOr<std::unique_ptr<storage::FileLock>> MemoryFileSystem::Lock(const std::string& path) {
   const std::lock_guard lock(mutex_);
-  if (!locks_.insert(path).second) return absl::FailedPreconditionError(path + " is held by process 1");
-  return std::make_unique<MemoryLock>(mutex_, locks_, path);
+  RETURN_IF_ERROR(CheckParent(path));
+  if (!locks_.emplace(path, generation_).second)
+    return absl::FailedPreconditionError(path + " is held by process 1");
+  if (!names_.contains(path)) names_[path] = std::make_shared<Inode>();
+  return std::make_unique<MemoryLock>(mutex_, locks_, path, generation_);
 }
 
 std::optional<std::shared_ptr<MemoryFileSystem::Inode>> MemoryFileSystem::Lookup(const Names& names,
