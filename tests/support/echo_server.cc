@@ -51,7 +51,8 @@ class EchoServer::EchoSession final : public net::Session {
     }
     frames_.push_back(std::move(frame));
     owner_.frames_.fetch_add(1);
-    const bool later = owner_.behaviour_.answers_when_writable;
+    // With answers on their way, OnWritable comes.
+    const bool later = owner_.behaviour_.answers_when_writable && channel_->WaitingBytes() > 0;
     if (!owner_.behaviour_.withholds || (owner_.released_.load() && !later)) Answer();
     return absl::OkStatus();
   }
