@@ -58,9 +58,9 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
 absl::Status DataDirectory::CheckFormat() {
   const auto file = ReadSmallFile(files_, path_ + "/meta");
   if (!file.ok() || file->format <= DataDirectoryMeta::kFormat) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat(path_, " has format ", file->format, "; this broker knows up to ",
-                   DataDirectoryMeta::kFormat, ": use the newer broker that wrote it"));
+  return absl::FailedPreconditionError(absl::StrCat(path_, " has format ", file->format,
+                                                    "; this broker knows up to ", DataDirectoryMeta::kFormat,
+                                                    ": use the newer broker that wrote it"));
 }
 
 absl::Status DataDirectory::SyncParent() {

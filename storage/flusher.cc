@@ -9,8 +9,8 @@ namespace headrace::storage {
 namespace {
 
 // The syncs of one group, each file and directory once, with their outcomes. Filled and read by the flusher's
-// thread; run by it and by as many of the pool's as are free. It claims syncs like them instead of waiting for
-// its turn, so a pool that is busy with cold reads makes a group no slower than one thread is.
+// thread; run by it and by as many of the pool's as are free. It claims syncs like them instead of waiting
+// for its turn, so a pool that is busy with cold reads makes a group no slower than one thread is.
 class SyncSet {
  public:
   void Add(const SyncPoint& point) {

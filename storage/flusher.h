@@ -23,7 +23,8 @@ struct FlushJob {
 
 // One per file system, with one thread: takes every job queued, runs their writes, syncs all files and
 // directories on its own thread and in parallel on what the pool has free (each once per group), then calls
-// every `done`; what arrives meanwhile is the next group. Owned by the data directory's owner. Never runs on a reactor.
+// every `done`; what arrives meanwhile is the next group. Owned by the data directory's owner. Never runs on
+// a reactor.
 class Flusher {
  public:
   Flusher(FileSystem& files, FilePool& pool);

@@ -31,8 +31,7 @@ std::string ParentOf(const std::string& path) {
 // systems that make inodes as they go (btrfs) count none at all.
 bool IsOutOfInodes(const std::string& path) {
   struct statvfs space{};
-  const bool known =
-      ::statvfs(path.c_str(), &space) == 0 || ::statvfs(ParentOf(path).c_str(), &space) == 0;
+  const bool known = ::statvfs(path.c_str(), &space) == 0 || ::statvfs(ParentOf(path).c_str(), &space) == 0;
   return known && space.f_files > 0 && space.f_favail == 0;
 }
 

@@ -200,9 +200,15 @@ TEST_CASE("DataDirectory: a damaged clean file costs a recovery, and is told") {
   REQUIRE(bench.Open().ok());
   REQUIRE(bench.Stop({{TopicPartition{Topic(1), 0}, Summary(40)}}).ok());
   std::vector<std::byte> bytes = bench.memory.Read("/data/clean");
-  SECTION("a flipped bit") { bytes.back() ^= std::byte{1}; }
-  SECTION("cut") { bytes.pop_back(); }
-  SECTION("empty") { bytes.clear(); }
+  SECTION("a flipped bit") {
+    bytes.back() ^= std::byte{1};
+  }
+  SECTION("cut") {
+    bytes.pop_back();
+  }
+  SECTION("empty") {
+    bytes.clear();
+  }
   bench.memory.Write("/data/clean", bytes);
   REQUIRE(bench.Open().ok());
   CHECK_FALSE(bench.directory().was_clean());
@@ -309,8 +315,8 @@ TEST_CASE("DataDirectory: topics and partitions nobody knows go to quarantine, w
   const std::string aside = "/data/quarantine/topics_" + Topic(2).ToString();
   CHECK(bench.memory.Exists(aside + "/0/00000000000000000000.log"));
   CHECK(AsText(bench.memory.Read(aside + ".reason")) == "the topic registry does not know this topic\n");
-  CHECK(bench.memory.Exists("/data/quarantine/topics_" + Topic(1).ToString() +
-                            "_7/00000000000000000000.log"));
+  CHECK(
+      bench.memory.Exists("/data/quarantine/topics_" + Topic(1).ToString() + "_7/00000000000000000000.log"));
   CHECK(bench.memory.Exists("/data/topics/notes.txt"));
   CHECK(bench.memory.Exists("/data/backup.tar"));
   CHECK_THAT(bench.findings, Contains("/data/topics/notes.txt is not ours") &&

@@ -96,8 +96,8 @@ TEST_CASE("ProducerState: any of the last five batches is recognised, with its f
   ProducerState state;
   std::vector<Sent> sent;
   for (int i = 0; i < 7; ++i) {
-    sent.emplace_back(std::string_view("abcdefg").substr(static_cast<std::size_t>(i), 1), i, std::int16_t{0}, 7,
-                      100 + i);
+    sent.emplace_back(std::string_view("abcdefg").substr(static_cast<std::size_t>(i), 1), i, std::int16_t{0},
+                      7, 100 + i);
     REQUIRE(Append(state, sent.back()) == "new");
   }
   for (int i = 2; i < 7; ++i) {

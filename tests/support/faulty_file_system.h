@@ -27,7 +27,8 @@ struct FileOperation {
   };
   Kind kind;
   std::string path;
-  std::uint64_t number;    // from 1, of the operations that change something; kRead and kLook have the last one's
+  std::uint64_t
+      number;  // from 1, of the operations that change something; kRead and kLook have the last one's
   std::uint64_t size = 0;  // of a write, bytes
 };
 

@@ -15,9 +15,9 @@
 namespace headrace::testing {
 
 // Files and directories with two states each: as they are now, and as power loss would leave them for certain
-// (file content as of the last Sync, names as of the last SyncDirectory). A rename is two changes, one of each
-// directory's names, and what is below a renamed directory is sure only after its own SyncDirectory: both are
-// harsher than real file systems are. Thread: any.
+// (file content as of the last Sync, names as of the last SyncDirectory). A rename is two changes, one of
+// each directory's names, and what is below a renamed directory is sure only after its own SyncDirectory:
+// both are harsher than real file systems are. Thread: any.
 class MemoryFileSystem final : public storage::FileSystem {
  public:
   MemoryFileSystem();
@@ -68,7 +68,7 @@ class MemoryFileSystem final : public storage::FileSystem {
   Names names_;
   Names synced_names_;
   std::map<std::string, std::uint64_t> locks_;  // with the generation of their owner
-  std::uint64_t generation_ = 0;  // files of an earlier one are dead
+  std::uint64_t generation_ = 0;                // files of an earlier one are dead
   std::uint64_t free_space_ = std::uint64_t{1} << 40;
   TimestampMs now_ = 0;
 };
