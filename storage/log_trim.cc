@@ -82,7 +82,8 @@ absl::StatusOr<std::size_t> Log::ApplyRetention() {
   using std::chrono::duration_cast, std::chrono::milliseconds;
   const Clock& clock = *state.environment.clock;
   const TimestampMs now = state.retention_clock.Now(
-      clock.WallNow(), duration_cast<milliseconds>(clock.MonotonicNow().time_since_epoch()).count());
+      clock.WallNow(), duration_cast<milliseconds>(clock.MonotonicNow().time_since_epoch()).count(),
+      state.last_append);
   RETURN_IF_ERROR(state.RollIfAged(now));
   const State::Segments segments = state.AllSegments();
   std::vector<SegmentSummary> summaries;

@@ -4,12 +4,11 @@
 
 namespace headrace::storage {
 
-TimestampMs RetentionClock::Now(TimestampMs wall, std::int64_t monotonic) {
+TimestampMs RetentionClock::Now(TimestampMs wall, std::int64_t monotonic, TimestampMs newest_append) {
   if (!started_) {
     started_ = true;
-    believed_ = wall;
+    believed_ = newest_append > 0 ? std::min(wall, newest_append) : wall;
     seen_ = monotonic;
-    return believed_;
   }
   const TimestampMs expected = believed_ + (monotonic - seen_);
   seen_ = monotonic;

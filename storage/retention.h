@@ -10,14 +10,16 @@ namespace headrace::storage {
 
 // The clock as retention may use it. A wall clock that jumped forward must delete nothing by the jump alone,
 // so time is held back: it moves only as fast as the monotonic clock does, and a jump of more than a day is
-// believed after ten minutes.
+// believed after ten minutes. A clock that was set while the broker was down looks like a log that was idle:
+// so a log whose newest append is over a day old waits ten minutes after a start, too.
 class RetentionClock {
  public:
   static constexpr TimestampMs kJumpMs = TimestampMs{24} * 3600 * 1000;
   static constexpr TimestampMs kHoldMs = TimestampMs{10} * 60 * 1000;
 
-  // The time to use for retention, given both clocks in milliseconds. Never goes back.
-  TimestampMs Now(TimestampMs wall, std::int64_t monotonic);
+  // The time to use for retention, given both clocks in milliseconds, and when the log was last appended to
+  // by the wall clock (0: never). Never goes back.
+  TimestampMs Now(TimestampMs wall, std::int64_t monotonic, TimestampMs newest_append);
 
  private:
   bool started_ = false;

@@ -145,6 +145,26 @@ TEST_CASE("Log: retention by size keeps at least what was asked for") {
   CHECK(*log.log().ApplyRetention() == 0);
 }
 
+TEST_CASE("Log: a wall clock set years ahead, running or stopped, deletes nothing for ten minutes") {
+  TestLog log;
+  const auto years = std::chrono::hours(24 * 3650);
+  REQUIRE(log.Draw("a b c |").ok());
+  if (GENERATE(false, true)) {
+    log.clock.JumpWall(years);
+    REQUIRE(log.Restart().ok());
+  } else {
+    CHECK(*log.log().ApplyRetention() == 0);
+    log.clock.JumpWall(years);
+  }
+  CHECK(*log.log().ApplyRetention() == 0);
+  log.clock.Advance(std::chrono::minutes(9));
+  CHECK(*log.log().ApplyRetention() == 0);
+  log.clock.JumpWall(-years);
+  log.clock.Advance(std::chrono::minutes(9));
+  CHECK(*log.log().ApplyRetention() == 0);
+  CHECK(log.Readable() == "a b c");
+}
+
 TEST_CASE("Log: retention by time deletes the last segment's messages too, and keeps the offsets") {
   TestLog log;
   LogOptions options = log.options();

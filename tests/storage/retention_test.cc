@@ -82,15 +82,16 @@ struct Clocks {
   TimestampMs Pass(TimestampMs by) {
     wall += by;
     monotonic += by;
-    return clock.Now(wall, monotonic);
+    return clock.Now(wall, monotonic, newest_append);
   }
   TimestampMs Jump(TimestampMs by) {
     wall += by;
-    return clock.Now(wall, monotonic);
+    return clock.Now(wall, monotonic, newest_append);
   }
 
   TimestampMs wall = kBegin;
   std::int64_t monotonic = 5'000;
+  TimestampMs newest_append = 0;
   RetentionClock clock;
 };
 
@@ -123,6 +124,29 @@ TEST_CASE("Retention clock: a jump that is taken back in time never was") {
   const TimestampMs before = clocks.Pass(0);
   CHECK(clocks.Jump(10 * kDay) == before);
   CHECK(clocks.Pass(RetentionClock::kHoldMs - 1) == before + RetentionClock::kHoldMs - 1);
+}
+
+TEST_CASE(
+    "Retention clock: after a start, a clock over a day ahead of the log is believed after ten minutes") {
+  Clocks clocks;
+  clocks.newest_append = kBegin - 10 * kDay;
+  CHECK(clocks.Pass(0) == kBegin - 10 * kDay);
+  CHECK(clocks.Pass(RetentionClock::kHoldMs - 1) == kBegin - 10 * kDay + RetentionClock::kHoldMs - 1);
+  CHECK(clocks.Pass(1) == kBegin + RetentionClock::kHoldMs);
+}
+
+TEST_CASE(
+    "Retention clock: after a start, a clock less than a day ahead of the log, or behind, is believed") {
+  Clocks clocks;
+  clocks.newest_append = kBegin + GENERATE(-kDay, -kHour, TimestampMs{0}, kHour);
+  CHECK(clocks.Pass(0) == kBegin);
+}
+
+TEST_CASE("Retention clock: while the broker runs, an idle log is no jump") {
+  Clocks clocks;
+  clocks.newest_append = kBegin;
+  clocks.Pass(0);
+  CHECK(clocks.Pass(2 * kDay) == kBegin + 2 * kDay);
 }
 
 TEST_CASE("Retention clock: it never goes back") {
