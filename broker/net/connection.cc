@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include <spdlog/spdlog.h>
-
 #include "absl/strings/str_cat.h"
 #include "protocol/core/error_code.h"
 
@@ -229,7 +227,7 @@ void Connection::ResumeReading() {
 
 void Connection::Send(Response response) {
   const std::size_t request_size = response.request_size;
-  if (!closed_) {
+  if (!closed_ && !lingering_) {
     if (output_.waiting() == 0) output_moved_ = Clock::now();
     output_.Add(std::move(response));
     waiting_seen_.store(output_.waiting(), std::memory_order_relaxed);
@@ -288,7 +286,7 @@ void Connection::Flush() {
       CloseNow();
       break;
     case Output::Outcome::kFailed:
-      spdlog::error("net: {}: {}; the connection is closed", peer_, output_.failure());
+      shared_.log->error("{}: {}; the connection is closed", peer_, output_.failure());
       CloseNow();
       break;
   }
@@ -322,7 +320,7 @@ void Connection::WarmUpAndFlush() {
 
 void Connection::Close(std::string_view reason) {
   if (closed_ || closing_) return;
-  spdlog::info("net: {}: closing: {}", peer_, reason);
+  shared_.log->info("{}: closing: {}", peer_, reason);
   closing_ = true;
   ScheduleFlush();
 }
@@ -406,9 +404,9 @@ void Connection::LogClientError(std::string_view what) {
   std::uint64_t suppressed = 0;
   if (!reactor_->MayLogError(peer_, suppressed)) return;
   if (suppressed > 0) {
-    spdlog::warn("net: {}: {} (and {} more from that address)", peer_, what, suppressed);
+    shared_.log->warn("{}: {} (and {} more from that address)", peer_, what, suppressed);
   } else {
-    spdlog::warn("net: {}: {}", peer_, what);
+    shared_.log->warn("{}: {}", peer_, what);
   }
 }
 
