@@ -20,6 +20,21 @@ constexpr std::size_t kMetaSize = 8;  // leader epoch (4), size of the cluster i
 const std::set<std::string, std::less<>> kOwnNames = {"lock",         "meta",   "clean",     "registry",
                                                       "producer_ids", "topics", "quarantine"};
 
+// Only names exactly as LogPath writes them: another spelling ("01", capitals) is another directory.
+std::optional<TopicId> TopicOf(const DirectoryEntry& entry) {
+  const std::optional<TopicId> id = TopicId::Parse(entry.name);
+  const bool ours = entry.kind == DirectoryEntry::Kind::kDirectory && id && id->ToString() == entry.name;
+  return ours ? id : std::nullopt;
+}
+
+std::optional<PartitionId> PartitionOf(const DirectoryEntry& entry) {
+  PartitionId number = -1;
+  std::from_chars(entry.name.data(), entry.name.data() + entry.name.size(), number);
+  const bool ours =
+      entry.kind == DirectoryEntry::Kind::kDirectory && number >= 0 && absl::StrCat(number) == entry.name;
+  return ours ? std::optional(number) : std::nullopt;
+}
+
 }  // namespace
 
 std::string ReadBootId() {
@@ -143,24 +158,39 @@ std::optional<LogSummary> DataDirectory::SummaryOf(const TopicPartition& partiti
   return found->second;
 }
 
-absl::Status DataDirectory::Quarantine(const std::string& path, const std::string& reason) {
-  std::string flat = path.substr(path.starts_with(path_) ? path_.size() + 1 : 0);
+absl::StatusOr<std::string> DataDirectory::FreeQuarantinePath(const std::string& path) {
+  std::string flat = path.substr(path.starts_with(path_ + "/") ? path_.size() + 1 : 0);
   std::replace(flat.begin(), flat.end(), '/', '_');
-  const auto taken = files_.List(environment_.quarantine);
-  RETURN_IF_ERROR(taken.status());
-  const auto exists = [&](const std::string& name) {
-    return std::any_of(taken->begin(), taken->end(),
-                       [&](const DirectoryEntry& entry) { return entry.name == name; });
-  };
+  ASSIGN_OR_RETURN(const auto entries, files_.List(environment_.quarantine));
+  std::set<std::string> taken;
+  for (const DirectoryEntry& entry : entries) taken.insert(entry.name);
   std::string name = flat;
-  for (int copy = 1; exists(name); ++copy) name = absl::StrCat(flat, ".", copy);
-  const std::string target = environment_.quarantine + "/" + name;
-  RETURN_IF_ERROR(files_.Rename(path, target));
-  ASSIGN_OR_RETURN(const auto note, files_.Open(target + ".reason", OpenMode::kCreate));
+  for (int copy = 1; taken.contains(name) || taken.contains(name + ".reason"); ++copy) {
+    name = absl::StrCat(flat, ".", copy);
+  }
+  return environment_.quarantine + "/" + name;
+}
+
+absl::Status DataDirectory::WriteReason(const std::string& path, const std::string& reason) {
+  ASSIGN_OR_RETURN(const auto note, files_.Open(path, OpenMode::kCreate));
   const std::string text = reason + "\n";
   const ByteSpan piece = AsBytes(text);
   RETURN_IF_ERROR(note->WriteAt(0, {&piece, 1}));
+  RETURN_IF_ERROR(note->Sync());
+  return files_.SyncDirectory(environment_.quarantine);
+}
+
+absl::Status DataDirectory::Quarantine(const std::string& path, const std::string& reason) {
+  ASSIGN_OR_RETURN(const std::string target, FreeQuarantinePath(path));
+  // The reason is on disk first: whatever lies in quarantine has one, also after a crash.
+  absl::Status status = WriteReason(target + ".reason", reason);
+  if (status.ok()) status = files_.Rename(path, target);
+  if (!status.ok()) {
+    files_.Remove(target + ".reason").IgnoreError();  // best effort: left behind, it is only not reused
+    return status;
+  }
   RETURN_IF_ERROR(files_.SyncDirectory(environment_.quarantine));
+  RETURN_IF_ERROR(files_.SyncDirectory(path.substr(0, path.rfind('/'))));
   environment_.report(absl::StrCat(path, " was moved to ", target, ": ", reason));
   return absl::OkStatus();
 }
@@ -173,35 +203,41 @@ void DataDirectory::QuarantineOrReport(const std::string& path, const std::strin
   }
 }
 
+void DataDirectory::ReportForeign(const std::string& path) {
+  environment_.report(path + " is not ours; it is left alone");
+}
+
 absl::Status DataDirectory::QuarantineUnknown(const std::map<TopicId, PartitionId>& known_partition_counts) {
   ASSIGN_OR_RETURN(const auto names, files_.List(path_));
   for (const DirectoryEntry& entry : names) {
-    if (kOwnNames.contains(entry.name) || entry.name.ends_with(".new")) continue;
-    environment_.report(absl::StrCat(path_, "/", entry.name, " is not ours; it is left alone"));
+    if (!kOwnNames.contains(entry.name) && !entry.name.ends_with(".new"))
+      ReportForeign(path_ + "/" + entry.name);
   }
   ASSIGN_OR_RETURN(const auto topics, files_.List(path_ + "/topics"));
   for (const DirectoryEntry& entry : topics) {
     const std::string path = path_ + "/topics/" + entry.name;
-    const std::optional<TopicId> id = TopicId::Parse(entry.name);
-    if (!id || entry.kind != DirectoryEntry::Kind::kDirectory) {
-      environment_.report(path + " is not ours; it is left alone");
-      continue;
-    }
-    const auto known = known_partition_counts.find(*id);
-    if (known == known_partition_counts.end()) {
+    const std::optional<TopicId> id = TopicOf(entry);
+    const auto known = id ? known_partition_counts.find(*id) : known_partition_counts.end();
+    if (!id) {
+      ReportForeign(path);
+    } else if (known == known_partition_counts.end()) {
       QuarantineOrReport(path, "the topic registry does not know this topic");
-      continue;
+    } else {
+      RETURN_IF_ERROR(QuarantineUnknownPartitions(path, known->second));
     }
-    ASSIGN_OR_RETURN(const auto partitions, files_.List(path));
-    for (const DirectoryEntry& partition : partitions) {
-      PartitionId number = -1;
-      const char* end = partition.name.data() + partition.name.size();
-      const auto parsed = std::from_chars(partition.name.data(), end, number);
-      if (parsed.ec != std::errc() || parsed.ptr != end) {
-        environment_.report(absl::StrCat(path, "/", partition.name, " is not ours; it is left alone"));
-      } else if (number >= known->second) {
-        QuarantineOrReport(absl::StrCat(path, "/", partition.name), "the topic has no such partition");
-      }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DataDirectory::QuarantineUnknownPartitions(const std::string& topic_path, PartitionId count) {
+  ASSIGN_OR_RETURN(const auto partitions, files_.List(topic_path));
+  for (const DirectoryEntry& entry : partitions) {
+    const std::string path = topic_path + "/" + entry.name;
+    const std::optional<PartitionId> number = PartitionOf(entry);
+    if (!number) {
+      ReportForeign(path);
+    } else if (*number >= count) {
+      QuarantineOrReport(path, "the topic has no such partition");
     }
   }
   return absl::OkStatus();

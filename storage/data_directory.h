@@ -51,7 +51,8 @@ class DataDirectory {
   std::string LogPath(const TopicPartition& partition) const;
   // What the clean shutdown knew of this log; nullopt after an unclean one: then it must be recovered.
   std::optional<LogSummary> SummaryOf(const TopicPartition& partition) const;
-  // Moves a file or directory to quarantine/ with a file beside it that says why. Never overwrites.
+  // Moves a file or directory to quarantine/ with a file beside it that says why. Never overwrites; on disk
+  // when it returns OK. If the reason cannot be written, nothing is moved.
   absl::Status Quarantine(const std::string& path, const std::string& reason);
   // Directories under topics/ whose topic or partition is not in `known` are moved to quarantine; names that
   // are not ours are reported once and left alone.
@@ -72,6 +73,11 @@ class DataDirectory {
   absl::Status ReadMeta();
   absl::Status WriteMeta();
   absl::Status ReadClean();
+  // A name in quarantine that neither a file nor a reason has.
+  absl::StatusOr<std::string> FreeQuarantinePath(const std::string& path);
+  absl::Status WriteReason(const std::string& path, const std::string& reason);
+  absl::Status QuarantineUnknownPartitions(const std::string& topic_path, PartitionId count);
+  void ReportForeign(const std::string& path);
   void QuarantineOrReport(const std::string& path, const std::string& reason);
 
   FileSystem& files_;

@@ -8,7 +8,6 @@
 #include <map>
 
 #include "protocol/core/error_code.h"
-#include "storage/clean_manifest.h"
 #include "storage/io/posix_file_system.h"
 #include "storage/io/small_file.h"
 #include "tests/support/fake_clock.h"
@@ -337,6 +336,82 @@ TEST_CASE("DataDirectory: quarantine overwrites nothing") {
   CHECK(AsText(bench.memory.Read("/data/quarantine/topics_x.2.reason")) == "reason 2\n");
 }
 
+TEST_CASE("DataDirectory: a reason left in quarantine without its file is not written over") {
+  Bench bench;
+  REQUIRE(bench.Open().ok());
+  const std::string old = "a reason that is longer than the next one";
+  bench.memory.Write("/data/quarantine/topics_x.reason",
+                     std::vector(AsBytes(old).begin(), AsBytes(old).end()));
+  bench.memory.Write("/data/topics/x", {std::byte{7}});
+  REQUIRE(bench.directory().Quarantine("/data/topics/x", "short").ok());
+  CHECK(AsText(bench.memory.Read("/data/quarantine/topics_x.reason")) == old);
+  CHECK(AsText(bench.memory.Read("/data/quarantine/topics_x.1.reason")) == "short\n");
+  CHECK(bench.memory.Read("/data/quarantine/topics_x.1") == std::vector{std::byte{7}});
+}
+
+TEST_CASE("DataDirectory: what went to quarantine is there after the loss of power, its reason too") {
+  for (std::uint64_t seed = 0; seed < 64; ++seed) {
+    CAPTURE(seed);
+    Bench bench;
+    REQUIRE(bench.Open().ok());
+    bench.memory.Write("/data/topics/x", {std::byte{7}});
+    REQUIRE(bench.directory().Quarantine("/data/topics/x", "no reason").ok());
+    bench.memory.CrashPower(seed);
+    CHECK(bench.memory.Read("/data/quarantine/topics_x") == std::vector{std::byte{7}});
+    CHECK(AsText(bench.memory.Read("/data/quarantine/topics_x.reason")) == "no reason\n");
+    CHECK_FALSE(bench.memory.Exists("/data/topics/x"));
+  }
+}
+
+TEST_CASE("DataDirectory: nothing is in quarantine without its reason, wherever the process died") {
+  bool finished = false;
+  for (std::uint64_t number = 1; !finished; ++number) {
+    CAPTURE(number);
+    Bench bench;
+    REQUIRE(bench.Open().ok());
+    bench.memory.Write("/data/topics/x", {std::byte{7}});
+    bench.files.Heal();
+    bench.files.DieAt(number);
+    finished = bench.directory().Quarantine("/data/topics/x", "no reason").ok();
+    bench.Die();
+    const bool moved = bench.memory.Exists("/data/quarantine/topics_x");
+    CHECK(moved != bench.memory.Exists("/data/topics/x"));
+    if (moved) CHECK(AsText(bench.memory.Read("/data/quarantine/topics_x.reason")) == "no reason\n");
+  }
+}
+
+TEST_CASE("DataDirectory: what has no room for its reason stays where it is") {
+  Bench bench;
+  REQUIRE(bench.Open().ok());
+  bench.memory.Write("/data/topics/x", {std::byte{7}});
+  bench.files.FillAfter(3);
+  CHECK(absl::IsResourceExhausted(bench.directory().Quarantine("/data/topics/x", "no reason")));
+  bench.files.Heal();
+  CHECK(bench.memory.Exists("/data/topics/x"));
+  CHECK(bench.memory.Files() == std::vector<std::string>{"/data/lock", "/data/meta", "/data/topics/x"});
+}
+
+TEST_CASE("DataDirectory: a name that only looks like a partition's is told and left alone") {
+  Bench bench;
+  REQUIRE(bench.Open().ok());
+  bench.MakeLog({Topic(1), 0});
+  const std::string topic = "/data/topics/" + Topic(1).ToString();
+  const std::string name = GENERATE("-1", "01", "00", "+1", "1 ", "4294967296", "1");
+  bench.memory.Write(topic + "/" + name, {});  // a file: even "1" is none of ours
+  REQUIRE(bench.directory().QuarantineUnknown({{Topic(1), 2}}).ok());
+  CHECK(bench.memory.Exists(topic + "/" + name));
+  CHECK(bench.memory.Exists(bench.directory().LogPath({Topic(1), 0})));
+  CHECK_THAT(bench.findings, Contains(topic + "/" + name + " is not ours"));
+}
+
+TEST_CASE("DataDirectory: a topic's id in capitals is no topic's directory") {
+  Bench bench;
+  REQUIRE(bench.Open().ok());
+  REQUIRE(bench.files.CreateDirectory("/data/topics/" + std::string(32, 'A')).ok());
+  REQUIRE(bench.directory().QuarantineUnknown({{Topic(0xaa), 1}}).ok());
+  CHECK_THAT(bench.findings, Contains(std::string(32, 'A') + " is not ours"));
+}
+
 TEST_CASE("DataDirectory: the reserve is 5 % of the disk, between 64 MiB and 1 GiB") {
   constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
   CHECK(DataDirectory::ReserveOf({0, kGiB}) == kGiB / 16);
@@ -347,45 +422,6 @@ TEST_CASE("DataDirectory: the reserve is 5 % of the disk, between 64 MiB and 1 G
 TEST_CASE("DataDirectory: the running kernel has a boot id, and it does not change") {
   CHECK(ReadBootId().size() == 36);
   CHECK(ReadBootId() == ReadBootId());
-}
-
-TEST_CASE("Clean manifest: what every log was is read back, compactly") {
-  constexpr int kLogs = 10'000;
-  std::vector<std::pair<TopicPartition, LogSummary>> logs;
-  for (int i = 0; i < kLogs; ++i) {
-    logs.push_back({{Topic(static_cast<std::uint8_t>(i % 251)), i}, Summary(10 * i, 1 + i % 3)});
-  }
-  const std::vector<std::byte> bytes = SerializeManifest(logs);
-  CHECK(bytes.size() <= kLogs * (50 + 2 * 40));
-  const auto parsed = ParseManifest(bytes);
-  REQUIRE(parsed.ok());
-  REQUIRE(parsed->size() == kLogs);
-  bool same = true;
-  for (const auto& [partition, summary] : logs) {
-    const LogSummary& read = parsed->at(partition);
-    same = same && read.offsets.start == summary.offsets.start && read.offsets.end == summary.offsets.end &&
-           read.offsets.high_watermark == summary.offsets.high_watermark &&
-           read.has_producers == summary.has_producers && read.segments.size() == summary.segments.size();
-    for (std::size_t i = 0; same && i < read.segments.size(); ++i) {
-      const SegmentSummary& a = read.segments[i];
-      const SegmentSummary& b = summary.segments[i];
-      same = a.base_offset == b.base_offset && a.size == b.size && a.first_append == b.first_append &&
-             a.last_append == b.last_append && a.max_timestamp == b.max_timestamp;
-    }
-  }
-  CHECK(same);
-}
-
-TEST_CASE("Clean manifest: cut anywhere, or stating more than there is, it is refused") {
-  const std::vector<std::byte> one = SerializeManifest({{{Topic(1), 0}, Summary(20, 2)}});
-  std::vector<std::byte> bytes = one;
-  bytes.insert(bytes.end(), one.begin(), one.end());
-  for (std::size_t size = 1; size < bytes.size(); ++size) {
-    CAPTURE(size);
-    CHECK(ParseManifest(ByteSpan(bytes).first(size)).ok() == (size == one.size()));
-  }
-  StoreBigEndian(bytes.data() + 45, std::uint32_t{0xffff'ffff});
-  CHECK(absl::IsDataLoss(ParseManifest(bytes).status()));
 }
 
 }  // namespace
