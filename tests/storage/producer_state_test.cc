@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <limits>
 
+#include "protocol/core/crc32c.h"
 #include "protocol/core/error_code.h"
 #include "tests/support/batches.h"
 
@@ -199,6 +200,14 @@ TEST_CASE("ProducerState: an empty snapshot is one") {
   REQUIRE(snapshot.ok());
   CHECK(snapshot->end == 5);
   CHECK(snapshot->state.size() == 0);
+}
+
+TEST_CASE("ProducerState: a whole snapshot of a newer format is refused by its number") {
+  std::vector<std::byte> bytes = FilledState().Serialize(77);
+  StoreBigEndian(bytes.data() + 8, std::uint32_t{2});
+  StoreBigEndian(bytes.data() + 4, Crc32c(ByteSpan(bytes).subspan(8)));
+  const auto snapshot = ProducerState::Parse(bytes);
+  CHECK(std::string(MessageOf(snapshot.status())) == "producer snapshot: format 2 is not known");
 }
 
 TEST_CASE("ProducerState: a snapshot cut at any byte, longer, or with any bit flipped is refused") {

@@ -1,6 +1,8 @@
 // Files replaced whole: the old or the new content, and never a third.
 #include "storage/io/small_file.h"
 
+#include <sys/mman.h>
+
 #include <catch2/catch.hpp>
 
 #include "protocol/core/error_code.h"
@@ -128,6 +130,24 @@ TEST_CASE("Small file: the message says which file and what is wrong with it") {
   fixture.memory.Write(kPath, bytes);
   const auto file = ReadSmallFile(fixture.files, kPath);
   CHECK(std::string(MessageOf(file.status())) == "/data/meta: it states 12 bytes of content and has 11");
+}
+
+TEST_CASE("Small file: content over 1 GiB is refused before anything is touched") {
+  constexpr std::size_t kTooLong = (std::size_t{1} << 30) + 1;
+  // Reserved, never read: no page of it becomes memory.
+  void* const pages =
+      ::mmap(nullptr, kTooLong, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  REQUIRE(pages != MAP_FAILED);
+  Fixture fixture;
+  REQUIRE(fixture.Replace("old").ok());
+  fixture.files.Heal();
+  const absl::Status status =
+      ReplaceSmallFile(fixture.files, kPath, 1, {static_cast<const std::byte*>(pages), kTooLong});
+  ::munmap(pages, kTooLong);
+  CHECK(std::string(MessageOf(status)) == "/data/meta: 1073741825 bytes of content, the limit is 1073741824");
+  CHECK(absl::IsInvalidArgument(status));
+  CHECK(fixture.files.operations() == 0);
+  CHECK(fixture.Read() == "1:old");
 }
 
 TEST_CASE("Small file: a size that lies takes no memory") {
