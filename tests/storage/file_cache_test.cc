@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <future>
 #include <thread>
+#include <utility>
 
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/memory_file_system.h"
@@ -123,6 +124,22 @@ TEST_CASE("FileCache: a slow open keeps nobody else waiting") {
   CHECK(others.get());
   CHECK(slow.get().ok());
   CHECK(fixture.cache.open_count() == 3);
+}
+
+TEST_CASE("FileCache: of two who open one path at once, both get the same file") {
+  Fixture fixture(4);
+  std::shared_ptr<File> other;
+  bool entered = false;
+  // The other one comes and goes while the first is between looking and opening.
+  fixture.files.SetDecide([&](const FileOperation&) {
+    if (!std::exchange(entered, true)) other = *fixture.cache.Get("/a", OpenMode::kCreate);
+    return Fault{};
+  });
+  const auto file = fixture.cache.Get("/a", OpenMode::kCreate);
+  REQUIRE(file.ok());
+  CHECK(other != nullptr);
+  CHECK(*file == other);
+  CHECK(fixture.cache.open_count() == 1);
 }
 
 TEST_CASE("FileCache: a path dropped while it is being opened is not kept") {
