@@ -34,7 +34,8 @@ TEST_CASE("Clean manifest: what every log was is read back, compactly") {
   constexpr int kLogs = 10'000;
   std::vector<std::pair<TopicPartition, LogSummary>> logs;
   for (int i = 0; i < kLogs; ++i) {
-    logs.push_back({{Topic(static_cast<std::uint8_t>(i % 251)), i}, Summary(10 * i, 1 + i % 3)});
+    logs.push_back({{Topic(static_cast<std::uint8_t>(i % 251)), i},
+                    Summary(10 * i, static_cast<std::size_t>(1 + i % 3))});
   }
   const std::vector<std::byte> bytes = SerializeManifest(logs);
   CHECK(bytes.size() <= kLogs * (50 + 2 * 40));
