@@ -113,9 +113,9 @@ class Bench {
 };
 
 TEST_CASE("Flusher: what is acknowledged survives the loss of power") {
+  std::promise<absl::Status> done;  // before the bench, whose thread uses it until it is gone
   Bench bench;
   const auto file = bench.Open("/d/f");
-  std::promise<absl::Status> done;
   bench.flusher().Submit({[&]() -> absl::StatusOr<SyncPoint> {
                             const ByteSpan text = AsBytes("kept");
                             RETURN_IF_ERROR(file->WriteAt(0, {&text, 1}));
@@ -241,9 +241,10 @@ TEST_CASE("Flusher: files of one group are synced beside each other") {
 
 TEST_CASE("Flusher: a pool that is busy holds up no group") {
   const auto count = static_cast<std::size_t>(GENERATE(1, 5));
-  Bench bench(1);
-  std::promise<void> busy;
+  std::promise<void> busy;  // before the bench, whose threads use them until it is gone
   std::promise<void> end;
+  std::promise<absl::Status> done;
+  Bench bench(1);
   bench.pool().Post([&] {
     busy.set_value();
     end.get_future().wait();
@@ -251,7 +252,6 @@ TEST_CASE("Flusher: a pool that is busy holds up no group") {
   busy.get_future().wait();
   std::vector<std::shared_ptr<File>> synced;
   for (std::size_t i = 0; i < count; ++i) synced.push_back(bench.Open("/d/" + std::to_string(i)));
-  std::promise<absl::Status> done;
   bench.flusher().Submit({[&]() -> absl::StatusOr<SyncPoint> {
                             SyncPoint point;
                             point.files = synced;
