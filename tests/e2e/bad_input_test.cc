@@ -17,6 +17,8 @@
 #include "headrace/consumer.h"
 #include "headrace/producer.h"
 #include "protocol/native/frame.h"
+#include "storage/io/posix_file_system.h"
+#include "storage/io/small_file.h"
 #include "tests/support/broker_process.h"
 #include "tests/support/temp_dir.h"
 
@@ -127,10 +129,10 @@ TEST_CASE("A data directory of a newer format is refused and not changed") {
     broker.Signal(SIGTERM);
     REQUIRE(broker.WaitForExit(std::chrono::seconds(10)) == 0);
   }
-  std::fstream meta(data + "/meta", std::ios::in | std::ios::out | std::ios::binary);
-  meta.seekp(7);
-  meta.put(2);  // the format's last byte
-  meta.close();
+  storage::PosixFileSystem files;
+  const auto meta = storage::ReadSmallFile(files, data + "/meta");
+  REQUIRE(meta.ok());
+  REQUIRE(storage::ReplaceSmallFile(files, data + "/meta", meta->format + 1, meta->content).ok());
   BrokerProcess broker({"--data", data, "--set", "port=0", "--ready-json"});
   CHECK(broker.WaitForExit(std::chrono::seconds(5)) == 1);
   CHECK_THAT(broker.errors(), Catch::Contains("format 2") && Catch::Contains("up to 1"));
