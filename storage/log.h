@@ -19,6 +19,7 @@
 #include "storage/io/clock.h"
 #include "storage/io/file.h"
 #include "storage/io/file_slice.h"
+#include "storage/leader_epoch_cache.h"
 #include "storage/log_options.h"
 #include "storage/producer_state.h"
 
@@ -87,6 +88,7 @@ struct SyncPoint {
 struct TimestampHit {
   Offset offset = 0;
   TimestampMs timestamp = 0;
+  LeaderEpoch leader_epoch = kNoLeaderEpoch;  // under which it was written
 };
 
 // What opening a log after a crash found.
@@ -147,6 +149,8 @@ class Log {
   absl::StatusOr<LogSummary> Close();
   // The producers whose batches are in the log, as of `end`.
   const ProducerState& producers() const;
+  // The epochs whose batches are in the log. Blocking, the first time after a clean start.
+  absl::StatusOr<LeaderEpochCache> Epochs();
 
   // --- Reader ---
 
@@ -165,6 +169,8 @@ class Log {
   // of at most `decompressed_size_max` bytes.
   absl::StatusOr<std::optional<TimestampHit>> FindTimestamp(TimestampMs timestamp,
                                                             std::size_t decompressed_size_max) const;
+  // The largest timestamp of a readable record, or nullopt: the first one that has it. Blocking, likewise.
+  absl::StatusOr<std::optional<TimestampHit>> FindMaxTimestamp(std::size_t decompressed_size_max) const;
 
   std::uint64_t size() const;  // bytes of all segments
   std::uint32_t segment_count() const;

@@ -1,4 +1,4 @@
-// Finding a record by its timestamp.
+// Finding a record by its timestamp, and an offset by its epoch.
 #include <algorithm>
 
 #include "protocol/core/error_code.h"
@@ -28,7 +28,9 @@ absl::StatusOr<Hit> FindInBatch(const File& file, const StoredBatch& stored, con
   while (records.Next()) {
     const RecordView& record = records.record();
     if (record.offset < wanted.first || record.offset >= wanted.end) continue;
-    if (record.timestamp >= wanted.timestamp) return TimestampHit{record.offset, record.timestamp};
+    if (record.timestamp >= wanted.timestamp) {
+      return TimestampHit{record.offset, record.timestamp, batch.leader_epoch()};
+    }
   }
   RETURN_IF_ERROR(records.status());
   return Hit();
@@ -74,6 +76,26 @@ absl::StatusOr<std::optional<TimestampHit>> Log::FindTimestamp(TimestampMs times
     if (!hit.ok() || hit->has_value()) return hit;
   }
   return Hit();
+}
+
+absl::StatusOr<std::optional<TimestampHit>> Log::FindMaxTimestamp(std::size_t decompressed_size_max) const {
+  std::optional<TimestampHit> largest;
+  TimestampMs asked = 0;
+  // A segment states the largest timestamp of all it holds, which may lie above the high watermark or below
+  // the start: then the search for it finds nothing, and what was found before stands.
+  for (const std::shared_ptr<Segment>& segment : state_->AllSegments()) {
+    const TimestampMs stated = segment->times().max_timestamp;
+    if (stated < asked) continue;
+    asked = stated;
+    ASSIGN_OR_RETURN(const auto hit, FindTimestamp(stated, decompressed_size_max));
+    if (hit && (!largest || hit->timestamp > largest->timestamp)) largest = hit;
+  }
+  return largest;
+}
+
+absl::StatusOr<LeaderEpochCache> Log::Epochs() {
+  RETURN_IF_ERROR(state_->LoadEpochs());
+  return state_->epochs;
 }
 
 }  // namespace headrace::storage

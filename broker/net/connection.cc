@@ -31,7 +31,6 @@ std::string PeerName(const tcp::socket& socket) {
 std::string_view Looks(std::string_view bytes) {
   const auto first = static_cast<unsigned char>(bytes.front());
   if (first == 0x16) return "TLS ClientHello on a plaintext listener";
-  if (first <= 0x06) return "Kafka request; that protocol is not served by this listener";
   for (const std::string_view method : {"GET ", "POST", "HEAD", "PUT ", "OPTI"}) {
     if (method.starts_with(bytes.substr(0, 4))) return "HTTP request";
   }
@@ -62,6 +61,9 @@ void Connection::Start() {
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, 25 /* TCP_NOTSENT_LOWAT */, &low_water,
                sizeof low_water);
   if (shared_.draining.load()) return CloseNow();
+  const tcp::endpoint local = socket_.local_endpoint(ignored);
+  local_host_ = local.address().to_string();
+  local_port_ = local.port();
   WaitReadable();
 }
 
@@ -139,6 +141,8 @@ bool Connection::Detect() {
   bool possible = false;
   for (const Protocol& protocol : shared_.protocols) {
     const std::string_view preface = protocol.preface;
+    if (preface.empty() && static_cast<std::uint8_t>(first_bytes_.front()) > protocol.first_byte_max)
+      continue;
     const std::size_t common = std::min(preface.size(), first_bytes_.size());
     if (preface.substr(0, common) != std::string_view(first_bytes_).substr(0, common)) continue;
     possible = true;

@@ -40,6 +40,8 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   void CancelTimer(TimerId timer) override { reactor_->CancelTimer(timer); }
   std::uint64_t id() const override { return id_; }
   const std::string& peer() const override { return peer_; }
+  const std::string& local_host() const override { return local_host_; }
+  std::uint16_t local_port() const override { return local_port_; }
   void SetClientId(std::string client_id) override;
 
  private:
@@ -77,6 +79,8 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   boost::asio::ip::tcp::socket socket_;
   const std::uint64_t id_;
   std::string peer_;
+  std::string local_host_;
+  std::uint16_t local_port_ = 0;
   std::unique_ptr<Session> session_;
   std::string first_bytes_;            // until the protocol is known
   std::optional<FrameReader> reader_;  // since the protocol is known

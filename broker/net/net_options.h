@@ -31,7 +31,9 @@ struct NetOptions {
 // A protocol on the port, told from the others by its first bytes.
 struct Protocol {
   std::string name;
-  std::string preface;  // consumed; at least one byte
+  std::string preface;  // consumed; may be empty for one protocol
+  // A protocol without preface begins with a frame at once, and is told by its first byte: at most this.
+  std::uint8_t first_byte_max = 0;
   std::uint64_t frame_size_max = 64 << 20;
   SessionFactory make_session;
 };

@@ -1,7 +1,6 @@
 // The line between sockets and protocols: a Session speaks one protocol over a Channel that moves frames.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,6 +10,7 @@
 #include "absl/status/status.h"
 #include "broker/net/response.h"
 #include "protocol/core/bytes.h"
+#include "protocol/core/scheduler.h"
 
 namespace headrace::net {
 
@@ -21,15 +21,13 @@ struct ReceivedFrame {
   MutableByteSpan bytes;
 };
 
-// A timer that was started; 0 is none.
-using TimerId = std::uint64_t;
+using TimerId = core::TimerId;
 
 // One connection as its session sees it. Everything but Post is called on the connection's own reactor
-// thread only. Outlives its session; after OnClosed all calls are harmless and do nothing.
-class Channel {
+// thread only. Outlives its session; after OnClosed all calls are harmless and do nothing. What was posted
+// may still run when the connection has closed.
+class Channel : public core::Scheduler {
  public:
-  virtual ~Channel() = default;
-
   // Queues a response. Frames leave in the order of Send.
   virtual void Send(Response response) = 0;
   // A request of `request_size` bytes is over and has no response.
@@ -40,15 +38,11 @@ class Channel {
   // Closes after what is queued has been sent (or the peer stops taking it). The reason is for the log line.
   virtual void Close(std::string_view reason) = 0;
 
-  // Runs `function` on the reactor thread. Thread: any. If the connection closes first it may still run.
-  virtual void Post(std::function<void()> function) = 0;
-  // Runs `function` on the reactor thread at `deadline`, once, unless cancelled.
-  virtual TimerId StartTimer(std::chrono::steady_clock::time_point deadline,
-                             std::function<void()> function) = 0;
-  virtual void CancelTimer(TimerId timer) = 0;
-
   virtual std::uint64_t id() const = 0;
   virtual const std::string& peer() const = 0;
+  // The address and port that the peer connected to.
+  virtual const std::string& local_host() const = 0;
+  virtual std::uint16_t local_port() const = 0;
   // What the peer calls itself, for statistics and log lines.
   virtual void SetClientId(std::string client_id) = 0;
 };

@@ -1,0 +1,30 @@
+// The Kafka protocol on one connection.
+#pragma once
+
+#include <memory>
+
+#include "broker/kafka/request.h"
+#include "broker/net/session.h"
+
+namespace headrace::kafka {
+
+// Reads the header of each request, finds the API's handler and lets it run; handlers answer when they are
+// done, and OrderedResponses keeps the order. Owned by its connection, on that reactor's thread.
+class KafkaSession final : public net::Session {
+ public:
+  KafkaSession(Services& services, std::shared_ptr<net::Channel> channel);
+
+  // Errors, which end the connection as Kafka does: an API or version that is not served, a body that does
+  // not parse.
+  absl::Status OnFrame(net::ReceivedFrame frame) override;
+  void OnWritable() override {}
+  void OnClosed() override {}
+
+ private:
+  Services& services_;
+  const std::shared_ptr<net::Channel> channel_;
+  const std::shared_ptr<OrderedResponses> responses_;
+  std::string client_id_;  // as last told to the channel
+};
+
+}  // namespace headrace::kafka

@@ -1,0 +1,70 @@
+#include "broker/kafka/request.h"
+
+#include "absl/strings/str_cat.h"
+#include "protocol/core/error_code.h"
+
+namespace headrace::kafka {
+
+net::Response MakeResponse(const Request& request, EncodedFrame frame,
+                           std::vector<std::vector<storage::FileSlice>> slices) {
+  net::Response response;
+  response.request_size = request.size;
+  if (frame.gaps.empty()) {
+    response.pieces.emplace_back(std::move(frame.bytes));
+    return response;
+  }
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < frame.gaps.size(); ++i) {
+    const std::size_t end = frame.gaps[i].position;
+    response.pieces.emplace_back(frame.bytes.substr(begin, end - begin));
+    for (storage::FileSlice& slice : slices[i]) response.pieces.emplace_back(std::move(slice));
+    begin = end;
+  }
+  if (begin < frame.bytes.size()) response.pieces.emplace_back(frame.bytes.substr(begin));
+  return response;
+}
+
+void AnswerNothing(const Request& request) {
+  request.responses->CompleteSilently(request.ticket, request.size);
+}
+
+ErrorCode WireCode(const absl::Status& status) {
+  switch (const ErrorCode code = CodeOf(status)) {
+    case ErrorCode::kDiskFull:
+      return ErrorCode::kStorageError;  // which Kafka's clients retry
+    case ErrorCode::kShuttingDown:
+      return ErrorCode::kNotLeaderOrFollower;
+    default:
+      return code;
+  }
+}
+
+std::optional<std::string> WireMessage(const absl::Status& status) {
+  return status.ok() ? std::nullopt : std::optional(std::string(MessageOf(status)));
+}
+
+absl::StatusOr<std::shared_ptr<topic::Partition>> FindPartition(const Services& services,
+                                                                const std::string& name, const TopicId& id,
+                                                                PartitionId partition) {
+  const topic::TopicPtr topic = id.IsNone() ? services.topics->Find(name) : services.topics->Find(id);
+  if (topic == nullptr) {
+    if (id.IsNone()) return services.topics->UnknownTopic(name);
+    return MakeError(ErrorCode::kUnknownTopicId, absl::StrCat("there is no topic with id ", id.ToString()));
+  }
+  if (partition < 0 || static_cast<std::size_t>(partition) >= topic->partitions.size()) {
+    return MakeError(ErrorCode::kUnknownTopicOrPartition,
+                     absl::StrCat("topic \"", topic->name, "\" has partitions 0 to ",
+                                  topic->partitions.size() - 1, ", and no ", partition));
+  }
+  return topic->partitions[static_cast<std::size_t>(partition)];
+}
+
+absl::Status CheckLeaderEpoch(const topic::Partition& partition, LeaderEpoch known) {
+  if (known < 0 || known == partition.leader_epoch()) return absl::OkStatus();
+  return MakeError(
+      known < partition.leader_epoch() ? ErrorCode::kFencedLeaderEpoch : ErrorCode::kUnknownLeaderEpoch,
+      absl::StrCat(partition.name(), ": the client knows leader epoch ", known, ", and it is ",
+                   partition.leader_epoch()));
+}
+
+}  // namespace headrace::kafka

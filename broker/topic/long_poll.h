@@ -1,0 +1,71 @@
+// One read of several partitions that waits until there is enough: Fetch, in both protocols.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "broker/topic/partition.h"
+#include "protocol/core/scheduler.h"
+
+namespace headrace::topic {
+
+// A partition to read, from an offset on. An error instead of the partition comes back as the read's status.
+struct ReadTarget {
+  absl::StatusOr<std::shared_ptr<Partition>> partition;
+  Offset offset = 0;
+  std::uint64_t size_max = 0;  // bytes
+};
+
+// What was found there; `offsets` are set if there is a partition.
+struct PartitionRead {
+  absl::Status status;
+  std::vector<storage::FileSlice> slices;
+  std::uint64_t size = 0;  // bytes of all slices
+  storage::LogOffsets offsets;
+};
+
+struct LongPollLimits {
+  std::uint64_t size_min = 1;  // bytes that end the wait
+  std::uint64_t size_max = 0;  // bytes of the whole answer
+};
+
+// Limits bound whole batches from above, but the first batch of all goes whole whatever they say (KIP-74). An
+// error at any partition ends the wait at once. Lives as long as somebody waits for it; on the scheduler's
+// thread, but for the wake-ups, which post to it.
+class LongPoll : public std::enable_shared_from_this<LongPoll> {
+ public:
+  // Called once, with one entry for each target, in order.
+  using Done = std::function<void(std::vector<PartitionRead>)>;
+
+  LongPoll(std::shared_ptr<core::Scheduler> scheduler, std::vector<ReadTarget> targets,
+           const LongPollLimits& limits, Done done);
+
+  // Reads, and answers at once or at the latest at `deadline`.
+  void Start(std::chrono::steady_clock::time_point deadline, bool may_wait);
+
+ private:
+  // Reads every partition anew; whether that is enough to answer.
+  bool ReadAll();
+  void ReadOne(const ReadTarget& target, PartitionRead& read);
+  void Wait();
+  void Wake(std::uint64_t round);
+  void Leave();
+  void Finish();
+
+  const std::shared_ptr<core::Scheduler> scheduler_;
+  const std::vector<ReadTarget> targets_;
+  const LongPollLimits limits_;
+  const Done done_;
+  std::vector<PartitionRead> reads_;
+  std::uint64_t total_ = 0;  // bytes read
+  core::TimerId timer_ = 0;
+  std::vector<Waiters::Id> waits_;
+  std::uint64_t round_ = 0;  // of waiting: a wake-up of an earlier one is late
+  bool finished_ = false;
+};
+
+}  // namespace headrace::topic
