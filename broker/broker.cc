@@ -76,6 +76,7 @@ absl::Status Broker::OpenStorage() {
   flusher_ = std::make_unique<storage::Flusher>(files_, *pool_);
   topic::PartitionServices services;
   services.flusher = flusher_.get();
+  services.pool = pool_.get();
   services.clock = &clock_;
   services.disk = disk_.get();
   services.stopping = &stopping_;

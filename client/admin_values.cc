@@ -25,7 +25,7 @@ PartitionInfo ToPartition(const native::PartitionDescription& in) {
 TopicInfo ToTopic(const native::TopicDescription& in) {
   TopicInfo out{in.topic(), IdText(in.topic_id()), in.partition_count(), {}, {}};
   for (const native::TopicConfig& config : in.configs()) {
-    out.configs.push_back({config.key(), config.value(), config.is_default()});
+    out.configs.push_back({config.key(), config.value(), config.is_default(), !config.no_effect()});
   }
   for (const native::PartitionDescription& partition : in.partitions()) {
     out.partitions.push_back(ToPartition(partition));

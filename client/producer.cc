@@ -23,7 +23,7 @@ AccumulatorOptions LimitsFor(const TopicFacts& topic, const ProducerOptions& pro
   options.partition_count = topic.partition_count;
   options.producer = producer;
   options.batch_size_max = topic.batch_size_max;
-  options.batch_size_max_source = "the topic's max.message.bytes";
+  options.batch_size_max_source = topic.batch_size_max_source;
   options.batch_size_target = std::min(kBatchSizeTarget, topic.batch_size_max);
   if (producer.batch_size_max > 0 && producer.batch_size_max <= topic.batch_size_max) {
     options.batch_size_target = options.batch_size_max = producer.batch_size_max;

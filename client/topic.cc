@@ -1,6 +1,8 @@
 #include "client/topic.h"
 
+#include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "client/error.h"
 
@@ -9,16 +11,27 @@ namespace {
 
 constexpr std::size_t kBatchSizeMaxUnknown = 1U << 20;
 
-std::size_t BatchSizeMax(const native::TopicDescription& topic, const native::HelloResponse& hello) {
-  std::size_t limit = hello.batch_size_max() > 0 ? hello.batch_size_max() : kBatchSizeMaxUnknown;
+// A number the topic is configured with; nullopt if the broker states none.
+std::optional<std::size_t> NumberOf(const native::TopicDescription& topic, std::string_view key) {
   for (const native::TopicConfig& config : topic.configs()) {
-    if (config.key() != "max.message.bytes") continue;
+    if (config.key() != key) continue;
     const std::string& text = config.value();
     std::size_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error == std::errc() && end == text.data() + text.size()) limit = value;
+    if (error == std::errc() && end == text.data() + text.size()) return value;
   }
-  return limit;
+  return std::nullopt;
+}
+
+void SetBatchLimit(const native::TopicDescription& topic, const native::HelloResponse& hello,
+                   TopicFacts& facts) {
+  constexpr std::string_view kMessage = "max.message.bytes";
+  constexpr std::string_view kSegment = "segment.bytes";
+  const std::size_t unstated = hello.batch_size_max() > 0 ? hello.batch_size_max() : kBatchSizeMaxUnknown;
+  const std::size_t message = NumberOf(topic, kMessage).value_or(unstated);
+  const std::size_t segment = NumberOf(topic, kSegment).value_or(message);
+  facts.batch_size_max = std::min(message, segment);
+  facts.batch_size_max_source = "the topic's " + std::string(segment < message ? kSegment : kMessage);
 }
 
 }  // namespace
@@ -38,8 +51,12 @@ Result<TopicFacts> LookUpTopic(Connection& connection, const std::string& topic,
   }
   const native::TopicDescription& described = response.topics(0);
   if (Failed(described.error())) return ToError(described.error());
-  return TopicFacts{described.topic(), described.topic_id(), described.partition_count(),
-                    BatchSizeMax(described, connection.hello())};
+  TopicFacts facts;
+  facts.name = described.topic();
+  facts.id = described.topic_id();
+  facts.partition_count = described.partition_count();
+  SetBatchLimit(described, connection.hello(), facts);
+  return facts;
 }
 
 }  // namespace headrace

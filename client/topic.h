@@ -12,7 +12,8 @@ struct TopicFacts {
   std::string name;
   std::string id;  // 16 bytes
   std::uint32_t partition_count = 0;
-  std::size_t batch_size_max = 0;  // bytes: max.message.bytes of the topic, else the broker's limit
+  std::size_t batch_size_max = 0;     // bytes: max.message.bytes or segment.bytes, else the broker's limit
+  std::string batch_size_max_source;  // what set it, for messages
 };
 
 // Asks the broker. kUnknownTopicOrPartition if there is no such topic.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "protocol/core/types.h"
 
@@ -23,6 +24,17 @@ struct LogOptions {
   std::uint64_t checkpoint_interval = std::uint64_t{16} << 20;
   // State of a producer id is forgotten when its last append is older than this.
   TimestampMs producer_expiry_ms = TimestampMs{24} * 3600 * 1000;
+  // Whether only the last record of each key is kept (cleanup.policy=compact), and whether retention deletes
+  // whole segments (cleanup.policy=delete). One of them at least is true.
+  bool compact = false;
+  bool delete_by_retention = true;
+  // Compaction begins when this share of the log is not compacted yet.
+  double min_cleanable_dirty_ratio = 0.5;
+  // A record stays for at least the one, and waits for compaction at most the other.
+  TimestampMs min_compaction_lag_ms = 0;
+  TimestampMs max_compaction_lag_ms = std::numeric_limits<TimestampMs>::max();
+  // How long a deletion's record, which has a null value, stays in a compacted log.
+  TimestampMs delete_retention_ms = TimestampMs{24} * 3600 * 1000;
 
   friend bool operator==(const LogOptions&, const LogOptions&) = default;
 };

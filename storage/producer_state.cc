@@ -52,7 +52,7 @@ class Reader {
 
 }  // namespace
 
-absl::StatusOr<SequenceCheck> ProducerState::Check(const RecordBatchView& batch) const {
+absl::StatusOr<SequenceCheck> ProducerState::Check(const RecordBatchView& batch, bool compare_crc) const {
   if (batch.producer_id() == kNoProducerId) return SequenceCheck{};
   const auto found = producers_.find(batch.producer_id());
   if (found == producers_.end()) return SequenceCheck{};
@@ -63,7 +63,8 @@ absl::StatusOr<SequenceCheck> ProducerState::Check(const RecordBatchView& batch)
     for (std::size_t i = 0; i < entry.count; ++i) {
       const ProducerBatch& known = entry.batches[i];
       if (known.first_sequence != first || known.last_sequence != last) continue;
-      if (known.crc == batch.crc()) return SequenceCheck{SequenceCheck::Kind::kDuplicate, known};
+      if (!compare_crc || known.crc == batch.crc())
+        return SequenceCheck{SequenceCheck::Kind::kDuplicate, known};
       return MakeError(ErrorCode::kDuplicateSequence,
                        absl::StrCat("producer ", batch.producer_id(), " used sequences ", first, " to ", last,
                                     " twice, for different batches"));

@@ -37,8 +37,9 @@ class ProducerState {
 
   // What appending `batch` would mean. Batches without a producer id are always new. Errors:
   // kOutOfOrderSequence (names the expected sequence), kInvalidProducerEpoch, kDuplicateSequence (same
-  // sequences, other CRC: a sequence was used twice).
-  absl::StatusOr<SequenceCheck> Check(const RecordBatchView& batch) const;
+  // sequences, other CRC: a sequence was used twice). `compare_crc` false: the broker rewrites batches before
+  // they are appended, so a batch sent again need not have the CRC of its original.
+  absl::StatusOr<SequenceCheck> Check(const RecordBatchView& batch, bool compare_crc = true) const;
 
   // Remembers an appended batch, stamped with its offset. No-op without a producer id.
   void Update(const RecordBatchView& batch, TimestampMs append_time);

@@ -1,10 +1,9 @@
-// Produce: checks each batch, hands it to its partition, and answers when all have reached their durability.
+// Produce: hands each batch to its partition, and answers when all have reached their durability.
 #include <atomic>
 
 #include "absl/strings/str_cat.h"
 #include "broker/native/request.h"
 #include "protocol/core/error_code.h"
-#include "protocol/core/record_batch.h"
 #include "protocol/core/status_macros.h"
 
 namespace headrace::native {
@@ -19,12 +18,16 @@ class ProduceOperation : public std::enable_shared_from_this<ProduceOperation> {
     for (int i = 0; i < partitions; ++i) response_.add_partitions();
   }
 
-  void Finish(int index, const absl::StatusOr<topic::AppendOutcome>& outcome) {
+  // `size`: bytes as they were sent.
+  void Finish(int index, std::size_t size, const absl::StatusOr<topic::AppendOutcome>& outcome) {
+    if (outcome.ok() && !outcome->duplicate) {
+      request_.services->count_produced(static_cast<std::uint32_t>(outcome->record_count), size);
+    }
     ProduceResponse::Partition* partition = response_.mutable_partitions(index);
     if (outcome.ok()) {
       partition->set_base_offset(outcome->base_offset);
       partition->set_duplicate(outcome->duplicate);
-      partition->set_log_append_time_ms(outcome->append_time);
+      partition->set_log_append_time_ms(outcome->log_append_time);
     } else {
       partition->set_base_offset(-1);
       FillError(outcome.status(), partition->mutable_error());
@@ -66,43 +69,17 @@ class ProduceOperation : public std::enable_shared_from_this<ProduceOperation> {
   bool answered_ = false;
 };
 
-absl::StatusOr<RecordBatchView> CheckBatch(const topic::Partition& partition, MutableByteSpan bytes) {
-  if (bytes.size() > partition.batch_size_max()) {
-    return MakeError(ErrorCode::kMessageTooLarge,
-                     absl::StrCat(partition.name(), ": batch of ", bytes.size(), " bytes; the limit is ",
-                                  partition.batch_size_max(), ", set by the topic's max.message.bytes"));
-  }
-  auto view = RecordBatchView::Parse(bytes);
-  absl::Status status = view.status();
-  if (status.ok() && view->size() != bytes.size()) {
-    status = MakeError(ErrorCode::kInvalidRecord,
-                       absl::StrCat("one batch of ", view->size(), " bytes was sent as ", bytes.size(),
-                                    "; one batch for each partition"));
-  }
-  if (status.ok()) status = view->CheckProduced();
-  if (absl::IsOutOfRange(status)) status = MakeError(ErrorCode::kCorruptMessage, MessageOf(status));
-  if (!status.ok()) return MakeError(CodeOf(status), absl::StrCat(partition.name(), ": ", status.message()));
-  return view;
-}
-
 void AppendOne(const Request& request, const ProduceRequest::Partition& entry, MutableByteSpan bytes,
                int index, const std::shared_ptr<ProduceOperation>& operation) {
   const auto partition = FindPartition(*request.services, entry.topic_id(), entry.topic(), entry.partition());
-  if (!partition.ok()) return operation->Finish(index, partition.status());
-  if ((*partition)->name().starts_with("__")) {
-    return operation->Finish(index, MakeError(ErrorCode::kInvalidTopic,
-                                              absl::StrCat((*partition)->name(), " is the broker's own")));
-  }
-  const absl::StatusOr<RecordBatchView> view = CheckBatch(**partition, bytes);
-  if (!view.ok()) return operation->Finish(index, view.status());
-  request.services->count_produced(static_cast<std::uint32_t>(view->record_count()), bytes.size());
+  if (!partition.ok()) return operation->Finish(index, bytes.size(), partition.status());
   topic::AppendRequest append;
   append.owner = request.owner;
   append.bytes = bytes;
-  append.done = [operation, index](const absl::StatusOr<topic::AppendOutcome>& outcome) {
-    operation->Finish(index, outcome);
+  append.done = [operation, index, size = bytes.size()](const absl::StatusOr<topic::AppendOutcome>& outcome) {
+    operation->Finish(index, size, outcome);
   };
-  (*partition)->Append(std::move(append));
+  (*partition)->Produce(std::move(append));
 }
 
 absl::Status CheckSizes(const ProduceRequest& message, std::size_t attachment_size) {

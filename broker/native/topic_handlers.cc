@@ -32,6 +32,7 @@ void FillTopic(const topic::Topic& topic, bool with_partitions, TopicDescription
     config->set_key(entry.key);
     config->set_value(entry.value);
     config->set_is_default(entry.is_default);
+    config->set_no_effect(!entry.has_effect);
   }
   if (!with_partitions) return;
   for (std::uint32_t number = 0; number < topic.partitions.size(); ++number) {

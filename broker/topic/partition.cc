@@ -32,10 +32,11 @@ Partition::Partition(std::string name, std::unique_ptr<storage::Log> log, const 
     : name_(std::move(name)),
       services_(services),
       durable_(config.durability == Durability::kDurable),
-      batch_size_max_(config.batch_size_max),
       next_offset_(log->offsets().end),
       staged_producers_(log->producers()),
-      log_(std::move(log)) {}
+      log_(std::move(log)) {
+  SetRules(RulesOf(config));
+}
 
 absl::Status Partition::deleted_status() const {
   if (!deleted_.load(std::memory_order_relaxed)) return absl::OkStatus();
@@ -67,8 +68,10 @@ absl::StatusOr<Partition::Placed> Partition::Stage(AppendRequest& request, Appen
   const core::MutexLock lock(mutex_);
   RETURN_IF_ERROR(CheckOpen(request.internal));
   ASSIGN_OR_RETURN(const RecordBatchView view, RecordBatchView::Parse(request.bytes));
-  ASSIGN_OR_RETURN(const storage::SequenceCheck check, staged_producers_.Check(view));
-  outcome.append_time = services_.clock->WallNow();
+  ASSIGN_OR_RETURN(const storage::SequenceCheck check,
+                   staged_producers_.Check(view, !rewrites_.load(std::memory_order_relaxed)));
+  outcome.record_count = view.record_count();
+  outcome.log_start_offset = log_->offsets().start;
   if (check.kind == storage::SequenceCheck::Kind::kDuplicate) {
     outcome.base_offset = check.original.base_offset;
     outcome.duplicate = true;
@@ -77,8 +80,9 @@ absl::StatusOr<Partition::Placed> Partition::Stage(AppendRequest& request, Appen
     return Placed::kQueued;
   }
   outcome.base_offset = next_offset_;
+  if ((view.attributes() & kAttributeLogAppendTime) != 0) outcome.log_append_time = view.max_timestamp();
   StampBatch(request.bytes, next_offset_, services_.leader_epoch);
-  staged_producers_.Update(view, outcome.append_time);
+  staged_producers_.Update(view, services_.clock->WallNow());
   next_offset_ += view.last_offset_delta() + 1;
   if (MayWriteInline() && log_mutex_.try_lock()) {
     const absl::Status written = WriteInline(request.bytes);
@@ -266,9 +270,14 @@ absl::StatusOr<std::size_t> Partition::ApplyRetention() {
   return deleted;
 }
 
+absl::StatusOr<storage::LeaderEpochCache> Partition::LeaderEpochs() {
+  const core::MutexLock lock(log_mutex_);
+  return log_->Epochs();
+}
+
 void Partition::SetConfig(const TopicConfig& config) {
   durable_.store(config.durability == Durability::kDurable);
-  batch_size_max_.store(config.batch_size_max);
+  SetRules(RulesOf(config));
   const core::MutexLock lock(log_mutex_);
   log_->SetOptions(config.log);
 }

@@ -3,12 +3,14 @@
 
 #include <atomic>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "broker/topic/disk_guard.h"
+#include "broker/topic/produce_rules.h"
 #include "broker/topic/topic_config.h"
 #include "broker/topic/waiters.h"
 #include "protocol/core/mutex.h"
@@ -20,13 +22,16 @@ namespace headrace::topic {
 struct AppendOutcome {
   Offset base_offset = 0;
   bool duplicate = false;
-  TimestampMs append_time = 0;  // broker's wall clock
+  std::int32_t record_count = 0;
+  // The broker's wall clock, if the topic's timestamps are of the append; else, and for a duplicate, -1.
+  TimestampMs log_append_time = -1;
+  Offset log_start_offset = 0;
 };
-// Called exactly once: on the caller's thread before Append returns, or later on the flusher's thread. It
-// must not block.
+// Called exactly once: on the caller's thread before Append or Produce returns, or later on the flusher's
+// thread or the pool's. It must not block.
 using AppendCallback = std::function<void(const absl::StatusOr<AppendOutcome>&)>;
 
-// One checked batch on its way into the log. `owner` keeps `bytes` alive.
+// One batch on its way into the log. `owner` keeps `bytes` alive.
 struct AppendRequest {
   std::shared_ptr<void> owner;
   MutableByteSpan bytes;
@@ -37,6 +42,7 @@ struct AppendRequest {
 // What all partitions of a broker share; outlives them.
 struct PartitionServices {
   storage::Flusher* flusher = nullptr;
+  storage::FilePool* pool = nullptr;
   storage::Clock* clock = nullptr;
   DiskGuard* disk = nullptr;
   const std::atomic<bool>* stopping = nullptr;  // once true, appends are refused with kShuttingDown
@@ -53,8 +59,15 @@ class Partition : public std::enable_shared_from_this<Partition> {
   Partition(std::string name, std::unique_ptr<storage::Log> log, const TopicConfig& config,
             const PartitionServices& services);
 
-  // Appends one batch that RecordBatchView::Parse, CheckProduced and the size limit have passed. Outcomes in
-  // the order of calls. Errors: kOutOfOrderSequence, kInvalidProducerEpoch, kDuplicateSequence, kDiskFull
+  // Appends what a client has sent: checks it, makes of it what the topic's configuration demands (see
+  // produce_rules.h) and appends that. Batches reach the log in the order of one thread's calls, though what
+  // decompresses or compresses happens on the pool. As long as the configuration demands nothing of the kind
+  // this is a check and Append. Errors: those of CheckSize, CheckBatch, Prepare and Append; kInvalidTopic for
+  // a topic of the broker's own. All with the partition's name.
+  void Produce(AppendRequest request) HEADRACE_EXCLUDES(produce_mutex_, mutex_, log_mutex_);
+
+  // Appends one batch as it is, which RecordBatchView::Parse and CheckProduced have passed. Outcomes in the
+  // order of calls. Errors: kOutOfOrderSequence, kInvalidProducerEpoch, kDuplicateSequence, kDiskFull
   // (retriable), kStorageError (fenced), kUnknownTopicOrPartition (deleted).
   void Append(AppendRequest request) HEADRACE_EXCLUDES(mutex_, log_mutex_);
 
@@ -68,7 +81,6 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // "topic-3", for messages.
   const std::string& name() const { return name_; }
   LeaderEpoch leader_epoch() const { return services_.leader_epoch; }
-  std::uint32_t batch_size_max() const { return batch_size_max_.load(std::memory_order_relaxed); }
   // OK, or why nothing can be appended: deleted, fenced.
   absl::Status status() const;
   // OK, or kUnknownTopicOrPartition: a fenced partition can still be read, a deleted one cannot.
@@ -77,7 +89,9 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // Blocking, for the file pool or an administrative thread.
   absl::Status Trim(Offset offset) HEADRACE_EXCLUDES(log_mutex_);
   absl::StatusOr<std::size_t> ApplyRetention() HEADRACE_EXCLUDES(log_mutex_);
-  void SetConfig(const TopicConfig& config) HEADRACE_EXCLUDES(log_mutex_);
+  // The leader epochs of the log.
+  absl::StatusOr<storage::LeaderEpochCache> LeaderEpochs() HEADRACE_EXCLUDES(log_mutex_);
+  void SetConfig(const TopicConfig& config) HEADRACE_EXCLUDES(produce_mutex_, log_mutex_);
   // Starts a sync of what a written topic has in the page cache, if there is any and none is under way.
   void StartBackgroundSync() HEADRACE_EXCLUDES(mutex_);
   // Refuses everything from now on and fails what is queued.
@@ -94,6 +108,13 @@ class Partition : public std::enable_shared_from_this<Partition> {
   };
   using Group = std::vector<Staged>;
   enum class Placed { kInline, kQueued, kDuplicate };
+
+  // Produce's parts: partition_produce.cc.
+  absl::Status CheckProduced(ByteSpan bytes) const HEADRACE_EXCLUDES(produce_mutex_);
+  void SetRules(const ProduceRules& rules) HEADRACE_EXCLUDES(produce_mutex_);
+  void PrepareAndAppend(const ProduceRules& rules, AppendRequest request);
+  void PostNext();
+  void ProduceNext() HEADRACE_EXCLUDES(produce_mutex_);
 
   absl::StatusOr<Placed> Stage(AppendRequest& request, AppendOutcome& outcome) HEADRACE_EXCLUDES(mutex_);
   absl::Status CheckOpen(bool internal) const;
@@ -118,9 +139,21 @@ class Partition : public std::enable_shared_from_this<Partition> {
   Waiters waiters_;
   std::atomic<bool> durable_;
   std::atomic<bool> deleted_{false};
-  std::atomic<std::uint32_t> batch_size_max_;
+  // Whether a batch that comes now goes to Append as it was sent: nothing is demanded of it, and none that
+  // came before it is still being prepared.
+  std::atomic<bool> direct_;
+  std::atomic<std::uint64_t> batch_size_max_;
+  // Whether the log may hold other bytes than were sent since this partition was opened: never false again.
+  std::atomic<bool> rewrites_{false};
   // Monotonic milliseconds when the sync under way began; 0: none. A written topic queues behind a slow one.
   std::atomic<std::int64_t> sync_began_{0};
+
+  // What is demanded of batches, and those that wait their turn on the pool, which has one at a time. Held
+  // for short; never together with the other two.
+  mutable core::Mutex produce_mutex_;
+  ProduceRules rules_ HEADRACE_GUARDED_BY(produce_mutex_);
+  std::list<AppendRequest> preparing_ HEADRACE_GUARDED_BY(produce_mutex_);
+  bool preparing_one_ HEADRACE_GUARDED_BY(produce_mutex_) = false;
 
   // Staging: what the next batch will be given. Held for short, never across a system call but the one write
   // of a written topic. Taken before log_mutex_.

@@ -93,10 +93,12 @@ absl::StatusOr<TopicPtr> TopicRegistry::Create(const CreateTopicOptions& options
   topic->name = options.name;
   topic->config = defaults_;
   for (const auto& [key, value] : options.configs) RETURN_IF_ERROR(topic->config.Set(key, value));
+  RETURN_IF_ERROR(topic->config.CheckTogether());
   for (std::uint32_t number = 0; number < options.partitions; ++number) {
     ASSIGN_OR_RETURN(auto partition, OpenPartition(*topic, static_cast<PartitionId>(number), true, nullptr));
     topic->partitions.push_back(std::move(partition));
   }
+  if (options.validate_only) return topic;
   TopicMap topics;
   for (TopicPtr& known : All()) topics.emplace(known->name, std::move(known));
   topics.emplace(topic->name, topic);
@@ -114,6 +116,7 @@ absl::StatusOr<TopicPtr> TopicRegistry::Alter(const TopicId& id, const AlterTopi
   for (const auto& [key, value] : options.configs) {
     RETURN_IF_ERROR(value.empty() ? topic->config.Unset(key, defaults_) : topic->config.Set(key, value));
   }
+  RETURN_IF_ERROR(topic->config.CheckTogether());
   const std::size_t wanted = options.partitions == 0 ? topic->partitions.size() : options.partitions;
   if (wanted < topic->partitions.size() || wanted > kPartitionsMax) {
     return MakeError(
@@ -126,6 +129,7 @@ absl::StatusOr<TopicPtr> TopicRegistry::Alter(const TopicId& id, const AlterTopi
     ASSIGN_OR_RETURN(auto partition, OpenPartition(*topic, number, true, nullptr));
     topic->partitions.push_back(std::move(partition));
   }
+  if (options.validate_only) return topic;
   TopicMap topics;
   for (TopicPtr& known : All()) topics.emplace(known->name, std::move(known));
   topics[topic->name] = topic;

@@ -35,12 +35,14 @@ struct CreateTopicOptions {
   std::uint32_t partitions = 1;
   std::vector<std::pair<std::string, std::string>> configs;
   bool if_not_exists = false;
-  bool internal = false;  // may begin with "__"
+  bool internal = false;       // may begin with "__"
+  bool validate_only = false;  // answers as if, and changes nothing
 };
 
 struct AlterTopicOptions {
   std::vector<std::pair<std::string, std::string>> configs;  // an empty value: back to the default
   std::uint32_t partitions = 0;                              // 0: as it is
+  bool validate_only = false;                                // answers as if, and changes nothing
 };
 
 // Owned by the broker. Lookups: any thread, a hash lookup under a short lock. Changes are blocking (the file
@@ -79,6 +81,8 @@ class TopicRegistry {
   // Closes every log, for the clean marker. REQUIRES: no appends any more, flusher idle.
   absl::StatusOr<std::vector<std::pair<TopicPartition, storage::LogSummary>>> CloseAll();
 
+  // What a topic has that sets nothing itself.
+  const TopicConfig& defaults() const { return defaults_; }
   std::size_t partition_count() const HEADRACE_EXCLUDES(mutex_);
 
  private:

@@ -35,7 +35,9 @@ _headrace() {
       if [[ $command == topic ]]; then
         compopt -o nospace 2>/dev/null
         COMPREPLY=($(compgen -S = -W "retention.ms retention.bytes segment.bytes segment.ms max.message.bytes \
-          durability" -- "$word"))
+          durability cleanup.policy compression.type delete.retention.ms max.compaction.lag.ms \
+          message.timestamp.after.max.ms message.timestamp.before.max.ms message.timestamp.type \
+          min.cleanable.dirty.ratio min.compaction.lag.ms min.insync.replicas" -- "$word"))
       fi
       return ;;
     -b | --broker | -p | --partition | --partitions | -n | --count | --rate | --name | --format | --delimiter) return ;;

@@ -48,7 +48,8 @@ std::string DescribeForPeople(const TopicInfo& topic) {
   std::string out = "topic " + topic.name + "\n  id          " + topic.id + "\n  partitions  " +
                     std::to_string(topic.partition_count) + "\n";
   for (const TopicConfigEntry& entry : topic.configs) {
-    out += "  " + entry.key + "=" + entry.value + (entry.is_default ? "  (default)\n" : "\n");
+    out += "  " + entry.key + "=" + entry.value;
+    out += !entry.has_effect ? "  (has no effect here)\n" : entry.is_default ? "  (default)\n" : "\n";
   }
   Table table("rrrrrrrl",
               {"PARTITION", "START", "HIGH WATERMARK", "END", "SIZE", "SEGMENTS", "EPOCH", "STATE"});
@@ -68,8 +69,19 @@ void PrintTopic(Context& context, const TopicInfo& topic) {
     context.output.Write(DescribeForPeople(topic));
 }
 
+// Settings that were given, and that nothing depends on.
+void NoteWithoutEffect(const TopicInfo& topic, const std::map<std::string, std::string>& given) {
+  for (const TopicConfigEntry& entry : topic.configs) {
+    if (!entry.has_effect && given.contains(entry.key)) {
+      PrintNote(entry.key + " is kept, and has no effect on this broker");
+    }
+  }
+}
+
 // What a change of a topic has to say: the topic as JSON, or one line.
-int Changed(Context& context, const TopicInfo& topic, std::string_view what) {
+int Changed(Context& context, const TopicInfo& topic, const std::map<std::string, std::string>& configs,
+            std::string_view what) {
+  NoteWithoutEffect(topic, configs);
   if (context.json) {
     context.PrintJson(ToJson(topic));
   } else {
@@ -91,7 +103,7 @@ int Create(Context& context, const TopicArguments& arguments) {
       arguments.topic,
       {.partitions = arguments.partitions, .configs = *configs, .if_not_exists = arguments.if_not_exists});
   if (!topic) return context.Fail(topic.error());
-  return Changed(context, *topic, arguments.if_not_exists ? "there is" : "created");
+  return Changed(context, *topic, *configs, arguments.if_not_exists ? "there is" : "created");
 }
 
 int List(Context& context, const TopicArguments& arguments) {
@@ -145,7 +157,7 @@ int Alter(Context& context, const TopicArguments& arguments) {
   if (!admin) return context.FailToConnect(admin.error());
   auto topic = admin->AlterTopic(arguments.topic, *configs, arguments.partitions);
   if (!topic) return context.FailForTopic(topic.error(), arguments.topic);
-  return Changed(context, *topic, "altered");
+  return Changed(context, *topic, *configs, "altered");
 }
 
 // The offset that --to means, for Admin::Trim.

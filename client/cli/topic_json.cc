@@ -38,7 +38,8 @@ Json ToJson(const TopicInfo& topic) {
   Json document = {{"topic", topic.name}, {"id", topic.id}, {"partitions", topic.partition_count}};
   Json& configs = document["configs"] = Json::object();
   for (const TopicConfigEntry& entry : topic.configs) {
-    configs[entry.key] = {{"value", entry.value}, {"default", entry.is_default}};
+    configs[entry.key] = {
+        {"value", entry.value}, {"default", entry.is_default}, {"has_effect", entry.has_effect}};
   }
   if (topic.partitions.empty()) return document;
   Json& list = document["partition_list"] = Json::array();

@@ -9,7 +9,7 @@
 
 namespace headrace::cli {
 
-// {"topic","id","partitions","configs":{key:{"value","default"}},"partition_list":[...]}
+// {"topic","id","partitions","configs":{key:{"value","default","has_effect"}},"partition_list":[...]}
 nlohmann::ordered_json ToJson(const TopicInfo& topic);
 nlohmann::ordered_json ToJson(const BrokerStats& stats);
 // {"strategy","calls","bytes","bytes_through_user","short_sends","waits"} each.

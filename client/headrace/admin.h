@@ -17,6 +17,7 @@ struct TopicConfigEntry {
   std::string key;  // Kafka's names, such as "retention.ms"; and "durability"
   std::string value;
   bool is_default = false;
+  bool has_effect = true;  // false: one of Kafka's keys that the broker keeps, and has no use for
 };
 
 struct PartitionInfo {

@@ -98,6 +98,23 @@ void StampBatch(MutableByteSpan batch, Offset base_offset, LeaderEpoch leader_ep
   StoreBigEndian(batch.data() + 12, leader_epoch);
 }
 
+void SetCompression(MutableByteSpan batch, Compression compression) {
+  const auto attributes = LoadBigEndian<std::uint16_t>(batch.data() + 21);
+  StoreBigEndian(batch.data() + 21, static_cast<std::uint16_t>((attributes & ~kAttributeCodecMask) |
+                                                               static_cast<unsigned>(compression)));
+}
+
+void SetAppendTime(MutableByteSpan batch, TimestampMs append_time) {
+  const auto attributes = LoadBigEndian<std::uint16_t>(batch.data() + 21);
+  StoreBigEndian(batch.data() + 21, static_cast<std::uint16_t>(attributes | kAttributeLogAppendTime));
+  StoreBigEndian(batch.data() + 35, append_time);
+}
+
+void SealBatch(MutableByteSpan batch) {
+  StoreBigEndian(batch.data() + 8, static_cast<std::int32_t>(batch.size() - kBatchLengthEnd));
+  StoreBigEndian(batch.data() + 17, Crc32c(batch.subspan(kBatchCrcStart)));
+}
+
 std::int32_t LastSequence(std::int32_t base, std::int32_t count) {
   constexpr std::int64_t kWrap = std::int64_t{1} << 31;
   return static_cast<std::int32_t>((static_cast<std::int64_t>(base) + count - 1) % kWrap);

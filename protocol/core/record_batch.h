@@ -94,6 +94,13 @@ class RecordBatchView {
 // REQUIRES: batch.size() >= kBatchHeaderSize.
 void StampBatch(MutableByteSpan batch, Offset base_offset, LeaderEpoch leader_epoch);
 
+// For those who change a batch otherwise: the attributes' codec, or append time in place of the producer's
+// timestamps (the base timestamp stays, so that the records' deltas can be told again); then SealBatch, which
+// makes the length and the CRC right. REQUIRES, all: batch.size() >= kBatchHeaderSize.
+void SetCompression(MutableByteSpan batch, Compression compression);
+void SetAppendTime(MutableByteSpan batch, TimestampMs append_time);
+void SealBatch(MutableByteSpan batch);
+
 // The last sequence of a batch of `count` records that begins at `base`: sequences wrap from 2^31-1 to 0.
 std::int32_t LastSequence(std::int32_t base, std::int32_t count);
 // The sequence after `sequence`.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "protocol/core/crc32c.h"
 #include "protocol/core/status_macros.h"
 #include "protocol/core/varint.h"
 
@@ -85,7 +84,6 @@ void RecordBatchBuilder::SetProducer(ProducerId id, std::int16_t epoch, std::int
 void RecordBatchBuilder::WriteHeader(std::vector<std::byte>& batch, std::uint16_t attributes) const {
   std::byte* at = batch.data();
   StampBatch(batch, 0, kNoLeaderEpoch);
-  StoreBigEndian(at + 8, static_cast<std::int32_t>(batch.size() - kBatchLengthEnd));
   at[16] = std::byte{2};
   StoreBigEndian(at + 21, attributes);
   StoreBigEndian(at + 23, count_ - 1);
@@ -95,7 +93,7 @@ void RecordBatchBuilder::WriteHeader(std::vector<std::byte>& batch, std::uint16_
   StoreBigEndian(at + 51, producer_epoch_);
   StoreBigEndian(at + 53, base_sequence_);
   StoreBigEndian(at + 57, count_);
-  StoreBigEndian(at + 17, Crc32c(ByteSpan(batch).subspan(kBatchCrcStart)));
+  SealBatch(batch);
 }
 
 absl::StatusOr<std::vector<std::byte>> RecordBatchBuilder::Build() {
