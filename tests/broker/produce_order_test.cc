@@ -20,17 +20,21 @@ namespace {
 class HeldPool {
  public:
   explicit HeldPool(storage::FilePool& pool) {
-    pool.Post([this] {
-      held_.count_down();
-      released_.wait();
+    pool.Post([latches = latches_] {
+      latches->held.count_down();
+      latches->released.wait();
     });
-    held_.wait();
+    latches_->held.wait();
   }
-  void Release() { released_.count_down(); }
+  void Release() { latches_->released.count_down(); }
 
  private:
-  std::latch held_{1};
-  std::latch released_{1};
+  struct Latches {
+    std::latch held{1};
+    std::latch released{1};
+  };
+  // Shared with the job, which may end after this.
+  const std::shared_ptr<Latches> latches_ = std::make_shared<Latches>();
 };
 
 bool IsReady(const TestTopics::Outcome& outcome) {

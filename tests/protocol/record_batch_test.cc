@@ -64,6 +64,28 @@ TEST_CASE("RecordBatch: stamping leaves the sum right") {
   CHECK(batch->CheckCrc().ok());
 }
 
+TEST_CASE("RecordBatch: append time and codec change nothing else, and sealing makes the sum right") {
+  auto bytes = MakeBatch({"hello", "world"});
+  const auto before = bytes;
+  SetAppendTime(bytes, 5'000);
+  SetCompression(bytes, Compression::kZstd);
+  CHECK_FALSE(RecordBatchView::Parse(bytes)->CheckCrc().ok());
+  SealBatch(bytes);
+  const auto batch = RecordBatchView::Parse(bytes);
+  REQUIRE(batch.ok());
+  CHECK(batch->CheckCrc().ok());
+  CHECK(batch->max_timestamp() == 5'000);
+  CHECK(batch->base_timestamp() == 1'000);
+  CHECK(batch->compression() == Compression::kZstd);
+  CHECK(batch->attributes() == (kAttributeLogAppendTime | 4));
+  SetCompression(bytes, Compression::kNone);
+  CHECK(RecordBatchView::Parse(bytes)->attributes() == kAttributeLogAppendTime);
+  // The length follows the bytes.
+  bytes.resize(bytes.size() + 10);
+  SealBatch(bytes);
+  CHECK(RecordBatchView::Parse(bytes)->size() == before.size() + 10);
+}
+
 TEST_CASE("RecordBatch: cut at every byte it is too short, never wrong") {
   const auto bytes = MakeBatch({"hello", "world"});
   for (std::size_t size = 0; size < bytes.size(); ++size) {

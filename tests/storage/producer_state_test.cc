@@ -130,6 +130,15 @@ TEST_CASE("ProducerState: the same sequences with other bytes are no duplicate")
   CHECK(Check(state, Sent("abcd", 0)) == "OUT_OF_ORDER_SEQUENCE_NUMBER");
 }
 
+TEST_CASE("ProducerState: where batches are rewritten, the sequences alone make a duplicate") {
+  ProducerState state;
+  REQUIRE(Append(state, Sent("abc", 0)) == "new");
+  const auto check = state.Check(Sent("abd", 0).view(), false);
+  REQUIRE(check.ok());
+  CHECK(check->kind == SequenceCheck::Kind::kDuplicate);
+  CHECK_FALSE(state.Check(Sent("d", 4).view(), false).ok());
+}
+
 TEST_CASE("ProducerState: a new epoch begins at 0 and shuts the old one out") {
   ProducerState state;
   const Sent old("abc", 0);
