@@ -3,6 +3,7 @@
 # needs neither the network nor root when nothing is missing.
 #   broker/install.sh broker   what the broker, the client library and the programs are built with
 #   broker/install.sh tests    that, and what the tests run with
+#   broker/install.sh clients  the Kafka clients that Debian has, for tests/clients/run.sh
 # HEADRACE_INSTALL=no leaves the machine alone: for other distributions, where the reader installs the like.
 set -euo pipefail
 
@@ -15,6 +16,10 @@ readonly build_packages=(
 readonly test_packages=(
   catch2 libbenchmark-dev clang-19 libclang-rt-19-dev llvm-19 lld-19
   python3 python3-kafka python3-snappy python3-lz4 python3-zstandard kcat strace procps
+)
+readonly client_packages=(
+  g++ python3 python3-kafka python3-snappy python3-lz4 python3-zstandard python3-confluent-kafka
+  kcat librdkafka-dev rsyslog rsyslog-kafka procps
 )
 
 say() { printf 'install: %s\n' "$*"; }
@@ -82,8 +87,9 @@ main() {
   case "${1:-}" in
     broker) ;;
     tests) wanted+=("${test_packages[@]}") ;;
+    clients) wanted=("${client_packages[@]}") ;;
     *)
-      printf 'usage: broker/install.sh broker|tests\n' >&2
+      printf 'usage: broker/install.sh broker|tests|clients\n' >&2
       exit 2
       ;;
   esac

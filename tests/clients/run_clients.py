@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Runs every client's checks against a broker that answers already, and writes what came of them.
+
+  run_clients.py BROKER RESULTS_FILE [--jobs N] [client ...]
+
+RESULTS_FILE gets one JSON line per check: {client, version, check, passed, detail, seconds}. `passed` is null
+for what was not run; `detail` says why. Exit 1 if a check failed, or did not report.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import records
+from clients import CLIENTS, HERE, WORK
+
+CLIENT_SECONDS_MAX = 150
+PREPARE_SECONDS_MAX = 600
+
+# What the package tools say when their registry cannot be reached; anything else they say is a failure.
+_UNREACHABLE = re.compile(
+    r"ENOTFOUND|ETIMEDOUT|ECONNREFUSED|ECONNRESET|EAI_AGAIN|could not resolve|couldn't resolve|unknown host"
+    r"|dial tcp|temporary failure|network is unreachable|no route to host|connection timed out"
+    r"|could not transfer artifact|i/o timeout|tls handshake timeout|failed to download"
+    r"|spurious network error",
+    re.IGNORECASE)
+
+
+class Results:
+    """The file of results; clients write it from several threads."""
+
+    def __init__(self, path):
+        self._file = open(path, "w", encoding="utf-8")
+        self._mutex = threading.Lock()
+        self.failures = 0
+
+    def add(self, client, version, check, passed, detail, seconds):
+        entry = {"client": client.name, "version": version, "check": check, "passed": passed,
+                 "detail": detail, "seconds": round(seconds, 2)}
+        word = {True: "ok", False: "FAILED", None: "not run"}[passed]
+        with self._mutex:
+            self.failures += passed is False
+            self._file.write(json.dumps(entry) + "\n")
+            self._file.flush()
+            print(f"clients: {word:7} {client.name} {check} {seconds:.1f} s {detail}".rstrip(), flush=True)
+
+
+def prepare(client):
+    """Returns (ready, why not); raises for what is a failure rather than something this machine lacks."""
+    for program in client.toolchain:
+        if shutil.which(program) is None:
+            return False, f"no {program} on this machine"
+    source = os.path.join(HERE, os.path.basename(client.folder))
+    if client.folder.startswith(WORK):
+        shutil.copytree(source, client.folder, dirs_exist_ok=True)
+    for command in client.prepare:
+        done = subprocess.run(command, cwd=client.folder, capture_output=True, text=True,
+                              timeout=PREPARE_SECONDS_MAX, check=False)
+        if done.returncode != 0:
+            text = " ".join((done.stderr + done.stdout).split())
+            if client.registry and _UNREACHABLE.search(text):
+                return False, f"its registry cannot be reached: {text[:200]}"
+            raise RuntimeError(f"{' '.join(command)}: {text[-300:]}")
+    return True, ""
+
+
+def version_of(client):
+    done = subprocess.run(client.version, cwd=client.folder, capture_output=True, text=True, check=False)
+    lines = done.stdout.split()
+    return lines[-1] if lines else "unknown"
+
+
+def run(client, broker, records_path, prefix, results):
+    started = time.monotonic()
+    try:
+        ready, why = prepare(client)
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        results.add(client, "unknown", "prepare", False, str(error), time.monotonic() - started)
+        return
+    if not ready:
+        results.add(client, "unknown", "all", None, why, 0)
+        return
+    version = version_of(client)
+    missing = set(client.checks)
+    log_path = os.path.join(WORK, f"{client.name}.log")
+    with open(log_path, "w", encoding="utf-8") as log:
+        command = [*client.run, broker, records_path, f"{prefix}-{client.name}"]
+        process = subprocess.Popen(command, cwd=client.folder, stdout=subprocess.PIPE, stderr=log, text=True)
+        timer = threading.Timer(CLIENT_SECONDS_MAX, process.kill)
+        timer.start()
+        since = time.monotonic()
+        for line in process.stdout:
+            outcome, name, *detail = line.rstrip("\n").split(" ", 2)
+            if outcome not in ("ok", "failed", "skipped"):
+                continue
+            missing.discard(name)
+            passed = {"ok": True, "failed": False, "skipped": None}[outcome]
+            now = time.monotonic()
+            results.add(client, version, name, passed, "".join(detail), now - since)
+            since = now
+        process.wait()
+        timer.cancel()
+    for name in (each for each in client.checks if each in missing):
+        detail = f"did not report (exit {process.returncode}); see {os.path.relpath(log_path)}"
+        results.add(client, version, name, False, detail, 0)
+
+
+def main():
+    names = [client.name for client in CLIENTS]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("broker")
+    parser.add_argument("results")
+    parser.add_argument("clients", nargs="*", metavar="client", help=f"of {', '.join(names)}")
+    parser.add_argument("--jobs", type=int, default=2, help="clients at a time")
+    arguments = parser.parse_intermixed_args()
+    if unknown := set(arguments.clients) - set(names):
+        parser.error(f"no client {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    chosen = [client for client in CLIENTS if not arguments.clients or client.name in arguments.clients]
+    os.makedirs(WORK, exist_ok=True)
+    records_path = os.path.join(WORK, "records.tsv")
+    records.write(records_path, records.make(int(time.time() * 1000)))
+    prefix = f"t{int(time.time()):x}"  # so that a broker that lives on can be checked again
+    results = Results(arguments.results)
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        runs = [pool.submit(run, client, arguments.broker, records_path, prefix, results)
+                for client in chosen]
+        for each in runs:
+            each.result()
+    return 1 if results.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
