@@ -67,6 +67,7 @@ start() {
   local dir=$1 heap_mb=${2:-$heap_mb_default} port controller id
   get
   mkdir -p "$dir"
+  rm -rf -- "$dir/data"
   port=$(free_port)
   controller=$(free_port)
   write_config "$dir" "$port" "$controller"
