@@ -151,6 +151,7 @@ absl::Status Broker::Stop() {
   server_->CloseAll(std::chrono::steady_clock::now() + kDrainTime);
   janitor_->Stop();
   stopping_.store(true);
+  registry_->AwaitAppends();
   // What is queued is written and acknowledged to itself; jobs that follow it run out, and append no more.
   flusher_.reset();
   pool_.reset();

@@ -94,6 +94,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   void SetConfig(const TopicConfig& config) HEADRACE_EXCLUDES(produce_mutex_, log_mutex_);
   // Starts a sync of what a written topic has in the page cache, if there is any and none is under way.
   void StartBackgroundSync() HEADRACE_EXCLUDES(mutex_);
+  // Once `stopping` is set: returns when no append let in before is still on its way to the flusher.
+  void AwaitAppends() HEADRACE_EXCLUDES(mutex_);
   // Refuses everything from now on and fails what is queued.
   void MarkDeleted() HEADRACE_EXCLUDES(mutex_, log_mutex_);
   // Closes the log. REQUIRES: nobody appends any more, and the flusher has finished its jobs.

@@ -62,6 +62,11 @@ void Partition::PrepareAndAppend(const ProduceRules& rules, AppendRequest reques
   Append(std::move(request));
 }
 
+void Partition::AwaitAppends() {
+  // Whoever has looked at `stopping` submits before it lets go of the lock.
+  const core::MutexLock lock(mutex_);
+}
+
 // One batch is one job, so that a busy partition does not keep the pool's threads from others.
 void Partition::PostNext() {
   services_.pool->Post([self = shared_from_this()] { self->ProduceNext(); });

@@ -59,6 +59,12 @@ std::size_t TopicRegistry::partition_count() const {
   return count;
 }
 
+void TopicRegistry::AwaitAppends() const {
+  for (const TopicPtr& topic : All()) {
+    for (const auto& partition : topic->partitions) partition->AwaitAppends();
+  }
+}
+
 absl::Status TopicRegistry::UnknownTopic(std::string_view name) const {
   std::vector<std::string> names;
   for (const TopicPtr& topic : All()) names.push_back(topic->name);

@@ -78,6 +78,8 @@ class TopicRegistry {
   // The topic is gone when this returns; its files follow.
   absl::Status Delete(const TopicId& id) HEADRACE_EXCLUDES(change_mutex_, mutex_);
 
+  // Once appends are refused: returns when none is on its way any more, and the flusher may be stopped.
+  void AwaitAppends() const;
   // Closes every log, for the clean marker. REQUIRES: no appends any more, flusher idle.
   absl::StatusOr<std::vector<std::pair<TopicPartition, storage::LogSummary>>> CloseAll();
 

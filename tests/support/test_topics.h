@@ -39,7 +39,10 @@ class TestTopics {
     registry = std::make_unique<topic::TopicRegistry>(files, *directory, services, topic::TopicConfig());
   }
   // Jobs that are under way append no more.
-  ~TestTopics() { stopping.store(true); }
+  ~TestTopics() {
+    stopping.store(true);
+    registry->AwaitAppends();
+  }
   TestTopics(const TestTopics&) = delete;
   TestTopics& operator=(const TestTopics&) = delete;
 
