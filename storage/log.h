@@ -28,6 +28,9 @@ namespace headrace::storage {
 class FileCache;
 class IndexCache;
 class Segment;
+struct CompactionPlan;
+struct CompactionProgress;
+struct SegmentReplacement;
 std::shared_ptr<IndexCache> MakeIndexCache();
 
 struct LogOffsets {
@@ -141,6 +144,11 @@ class Log {
   // Rolls an aged segment and deletes what retention allows (storage/retention.h decides). Returns the
   // number of segments deleted.
   absl::StatusOr<std::size_t> ApplyRetention();
+  // The three steps of a compaction that need the log: storage/compaction.h. Nothing if it is not time.
+  absl::StatusOr<std::unique_ptr<CompactionPlan>> PlanCompaction();
+  // Makes the replacement, from the next read on. False if the segments to replace are gone.
+  absl::StatusOr<bool> SwapCompacted(const SegmentReplacement& replacement);
+  void FinishCompaction(const CompactionProgress& progress);
   void SetOptions(const LogOptions& options);
   // Unlinks every segment and lets go of its file, because the log's topic was deleted: slices on their way
   // keep their bytes, nothing else keeps the space. Nothing may be called afterwards but the destructor.

@@ -168,7 +168,10 @@ absl::Status Log::Append(std::span<const ByteSpan> batches) {
 bool Log::State::MustRoll(TimestampMs now) const {
   const std::shared_ptr<Segment> active = Active();
   if (active == nullptr) return true;
-  return active->written().position > 0 && now - active->times().first_append > options.segment_age_max_ms;
+  TimestampMs age_max = options.segment_age_max_ms;
+  // The last segment is never compacted, so its records must not wait there.
+  if (options.compact) age_max = std::min(age_max, options.max_compaction_lag_ms);
+  return active->written().position > 0 && now - active->times().first_append > age_max;
 }
 
 void Log::State::Note(std::span<const RecordBatchView> batches, TimestampMs now, std::uint64_t bytes) {

@@ -70,6 +70,8 @@ absl::StatusOr<std::optional<TimestampHit>> Log::FindTimestamp(TimestampMs times
     if (segment->base_offset() >= wanted.end) break;
     if (segment->times().max_timestamp < timestamp || segment->published().offset <= wanted.first) continue;
     const absl::StatusOr<Hit> hit = FindInSegment(*segment, wanted);
+    // Replaced meanwhile by compaction: what it held is elsewhere.
+    if (absl::IsAborted(hit.status())) return FindTimestamp(timestamp, decompressed_size_max);
     // Deleted meanwhile: what it held is no longer readable, so the search goes on behind it.
     if (!hit.ok() && segment->published().offset <= offsets().start) continue;
     if (!hit.ok() && absl::IsFailedPrecondition(hit.status())) return state_->Fence(hit.status());

@@ -33,7 +33,8 @@ absl::StatusOr<Log::State::Standing> Log::State::Stand(const ReadCursor& cursor)
     return OutOfRange(*directory, cursor.offset, first, last);
   Standing standing;
   if (cursor.offset == last) return standing;
-  if (cursor.segment != nullptr && cursor.position < cursor.segment->published().size) {
+  if (cursor.segment != nullptr && !cursor.segment->retired() &&
+      cursor.position < cursor.segment->published().size) {
     standing.segment = cursor.segment;
     standing.position = cursor.position;
   } else {
@@ -46,6 +47,8 @@ absl::StatusOr<Log::State::Standing> Log::State::Stand(const ReadCursor& cursor)
 
 absl::StatusOr<FileSlice> Log::Read(ReadCursor& cursor, std::uint64_t size_max) const {
   absl::StatusOr<FileSlice> slice = state_->ReadAt(cursor, size_max);
+  // Compaction has replaced the segment between the look at the list and the open.
+  while (absl::IsAborted(slice.status())) slice = state_->ReadAt(cursor, size_max);
   if (slice.ok()) return slice;
   const ErrorCode code = CodeOf(slice.status());
   if (code == ErrorCode::kOffsetOutOfRange || code == ErrorCode::kCorruptMessage) return slice;

@@ -10,6 +10,7 @@
 #include "storage/checkpoint.h"
 #include "storage/quarantine.h"
 #include "storage/recovery_scan.h"
+#include "storage/segment_swap.h"
 #include "storage/start_offset.h"
 
 namespace headrace::storage {
@@ -69,8 +70,9 @@ absl::StatusOr<bool> Recovery::ReadDirectory() {
   const absl::StatusOr<std::vector<DirectoryEntry>> entries = files_.List(*state_.directory);
   if (absl::IsNotFound(entries.status())) return false;
   RETURN_IF_ERROR(entries.status());
-  const std::set<std::string> ours = {"checkpoint", "producers", "leader_epochs",
-                                      std::string(kStartOffsetFile)};
+  const std::set<std::string> ours = {"checkpoint",           "producers",
+                                      "leader_epochs",        "compacted",
+                                      std::string(kSwapFile), std::string(kStartOffsetFile)};
   std::set<Offset> indexed;
   for (const auto& [name, kind] : *entries) {
     const bool is_file = kind == DirectoryEntry::Kind::kFile;
@@ -79,6 +81,8 @@ absl::StatusOr<bool> Recovery::ReadDirectory() {
       segments_.back().base_offset = *base;
       ASSIGN_OR_RETURN(const std::shared_ptr<File> file, files_.Open(state_.PathOf(name), OpenMode::kRead));
       ASSIGN_OR_RETURN(segments_.back().size, file->Size());
+    } else if (is_file && ParseName(name, kCleanedSuffix).has_value()) {
+      RETURN_IF_ERROR(files_.Remove(state_.PathOf(name)));  // of a compaction that was not finished
     } else if (is_file && name.ends_with(".new") && ours.contains(name.substr(0, name.size() - 4))) {
       RETURN_IF_ERROR(files_.Remove(state_.PathOf(name)));  // of a replacement that was not finished
     } else if (const auto index = ParseName(name, "index"); is_file && index.has_value()) {
@@ -263,6 +267,7 @@ absl::Status Recovery::MakeDurable() {
 }
 
 absl::Status Recovery::Run() {
+  RETURN_IF_ERROR(FinishSwap(files_, *state_.directory));
   ASSIGN_OR_RETURN(const bool exists, ReadDirectory());
   if (!exists) return absl::OkStatus();
   RETURN_IF_ERROR(LoadStart());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "protocol/core/mutex.h"
+#include "storage/compaction_policy.h"
 #include "storage/leader_epoch_cache.h"
 #include "storage/log.h"
 #include "storage/retention.h"
@@ -57,6 +58,9 @@ struct Log::State {
   std::optional<std::chrono::steady_clock::time_point> last_checkpoint;
   TimestampMs last_append = 0;  // wall clock; never goes back
   RetentionClock retention_clock;
+  // The segment of the last checkpoint written: what lies below may be replaced. -1: not known.
+  Offset checkpoint_segment = -1;
+  std::optional<CompactionProgress> compaction;  // once it was looked up
 
   SegmentHome Home() const { return {&environment, directory, options.index_interval}; }
   std::string PathOf(std::string_view name) const { return (*directory + "/").append(name); }
@@ -115,6 +119,13 @@ struct Log::State {
   void DoomBelowStart() HEADRACE_EXCLUDES(mutex);
   absl::Status DeleteDoomed() HEADRACE_EXCLUDES(mutex);
   absl::Status RollIfAged(TimestampMs now) HEADRACE_EXCLUDES(mutex);
+
+  // log_compact.cc
+  const CompactionProgress& LoadProgress();
+  // What lies below `end` is on disk: the checkpoint must be beyond it. False if it could not be written.
+  bool MoveCheckpointBeyond(Offset end) HEADRACE_EXCLUDES(mutex);
+  // Puts the fresh segment in the place of the old ones. False if they are no longer there.
+  bool Exchange(const SegmentReplacement& replacement) HEADRACE_EXCLUDES(mutex);
 
   // log_read.cc
   // What a reader has before it. No segment: nothing yet. No position: it must be looked up.

@@ -60,8 +60,10 @@ void Log::MarkSynced(const SyncPoint& point) {
 }
 
 void Log::State::WriteCheckpoint(const SyncPoint& point) {
-  last_checkpoint = environment.clock->MonotonicNow();
   const auto& [segment, position] = point.published_sizes.back();
+  // It never goes back: compaction may have replaced what lies below.
+  if (segment->base_offset() < checkpoint_segment) return;
+  last_checkpoint = environment.clock->MonotonicNow();
   if (!AllSegments().empty() && segment->base_offset() < AllSegments().front()->base_offset()) return;
   Checkpoint checkpoint;
   checkpoint.sequence = NextCheckpointSequence();
@@ -84,6 +86,7 @@ void Log::State::WriteCheckpoint(const SyncPoint& point) {
   if (written.ok()) written = storage::WriteCheckpoint(*environment.cache, PathOf("checkpoint"), checkpoint);
   if (written.ok()) {
     bytes_since_checkpoint = 0;
+    checkpoint_segment = checkpoint.segment;
   } else {
     Report(absl::StrCat(*directory,
                         ": no checkpoint written, so recovery will have more to read: ", written.message()));

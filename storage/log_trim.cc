@@ -66,7 +66,8 @@ absl::Status Log::State::RollIfAged(TimestampMs now) {
   if (active == nullptr || active->written().position == 0) return absl::OkStatus();
   if (end.load() != high_watermark.load()) return absl::OkStatus();  // in use: the next append sees to it
   const SegmentTimes times = active->times();
-  const bool expired = options.retention_ms >= 0 && now - times.last_append > options.retention_ms;
+  const bool expired = options.delete_by_retention && options.retention_ms >= 0 &&
+                       now - times.last_append > options.retention_ms;
   if (!expired && !MustRoll(now)) return absl::OkStatus();
   absl::StatusOr<std::shared_ptr<Segment>> created = CreateSegment(end.load());
   if (!created.ok()) return FailedWrite(created.status());

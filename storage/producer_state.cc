@@ -63,7 +63,7 @@ absl::StatusOr<SequenceCheck> ProducerState::Check(const RecordBatchView& batch,
     for (std::size_t i = 0; i < entry.count; ++i) {
       const ProducerBatch& known = entry.batches[i];
       if (known.first_sequence != first || known.last_sequence != last) continue;
-      if (!compare_crc || known.crc == batch.crc())
+      if (!compare_crc || known.crc == 0 || known.crc == batch.crc())
         return SequenceCheck{SequenceCheck::Kind::kDuplicate, known};
       return MakeError(ErrorCode::kDuplicateSequence,
                        absl::StrCat("producer ", batch.producer_id(), " used sequences ", first, " to ", last,
@@ -95,10 +95,20 @@ void ProducerState::Update(const RecordBatchView& batch, TimestampMs append_time
     std::move(entry.batches.begin() + 1, entry.batches.end(), entry.batches.begin());
     --entry.count;
   }
-  entry.batches[entry.count++] = {batch.base_sequence(),
-                                  LastSequence(batch.base_sequence(), batch.record_count()),
-                                  batch.base_offset(), batch.last_offset(), batch.crc()};
+  // Compaction takes records out of a batch, and no sequences.
+  const std::int32_t sequences = batch.last_offset_delta() + 1;
+  const bool compacted =
+      batch.record_count() < sequences || (batch.attributes() & kAttributeDeleteHorizon) != 0;
+  entry.batches[entry.count++] = {batch.base_sequence(), LastSequence(batch.base_sequence(), sequences),
+                                  batch.base_offset(), batch.last_offset(), compacted ? 0 : batch.crc()};
   entry.last_append = append_time;
+}
+
+bool ProducerState::IsLast(const RecordBatchView& batch) const {
+  const auto found = producers_.find(batch.producer_id());
+  if (batch.producer_id() == kNoProducerId || found == producers_.end()) return false;
+  const Entry& entry = found->second;
+  return entry.count > 0 && entry.batches[entry.count - 1].base_offset == batch.base_offset();
 }
 
 void ProducerState::Expire(TimestampMs horizon) {

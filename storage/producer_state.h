@@ -22,7 +22,7 @@ struct ProducerBatch {
   std::int32_t last_sequence = 0;
   Offset base_offset = 0;
   Offset last_offset = 0;
-  std::uint32_t crc = 0;
+  std::uint32_t crc = 0;  // 0: not known, because compaction has rewritten it
 };
 
 struct SequenceCheck {
@@ -43,6 +43,10 @@ class ProducerState {
 
   // Remembers an appended batch, stamped with its offset. No-op without a producer id.
   void Update(const RecordBatchView& batch, TimestampMs append_time);
+
+  // Whether this is the last batch of a producer that is remembered: without it a restart would forget where
+  // the producer's sequences are.
+  bool IsLast(const RecordBatchView& batch) const;
 
   // Forgets producers whose last append is before `horizon`.
   void Expire(TimestampMs horizon);

@@ -24,6 +24,7 @@ TimestampMs RetentionClock::Now(TimestampMs wall, std::int64_t monotonic, Timest
 
 std::size_t SegmentsToDelete(std::span<const SegmentSummary> segments, const LogOptions& options,
                              TimestampMs now) {
+  if (!options.delete_by_retention) return 0;
   std::uint64_t left = 0;
   for (const SegmentSummary& segment : segments) left += segment.size;
   std::size_t count = 0;

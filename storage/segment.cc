@@ -31,9 +31,10 @@ Segment::Segment(SegmentHome home, Offset base_offset)
       published_{0, base_offset} {}
 
 Segment::Segment(SegmentHome home, Offset base_offset, BatchPlace written, const SegmentTimes& times,
-                 bool verified)
+                 bool verified, std::uint32_t revision)
     : home_(std::move(home)),
       base_offset_(base_offset),
+      revision_(revision),
       verified_(verified),
       written_(written),
       synced_(written.position),
@@ -131,8 +132,33 @@ absl::Status Segment::Delete() {
     if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   }
   home_.environment->cache->Drop(path);
-  home_.environment->indexes->Drop(path);
+  home_.environment->indexes->Drop(IndexKey());
   return absl::OkStatus();
+}
+
+void Segment::Pin(std::shared_ptr<File> file) {
+  const core::MutexLock lock(mutex_);
+  pinned_ = std::move(file);
+}
+
+void Segment::Unpin() {
+  std::shared_ptr<File> released;
+  const core::MutexLock lock(mutex_);
+  released = std::move(pinned_);
+}
+
+void Segment::Retire() {
+  std::shared_ptr<File> released;  // a cursor that still has this segment must not keep the space
+  const core::MutexLock store_lock(store_mutex_);
+  const core::MutexLock lock(mutex_);
+  retired_ = true;
+  deleted_ = true;
+  released = std::move(pinned_);
+}
+
+bool Segment::retired() const {
+  const core::MutexLock lock(mutex_);
+  return retired_;
 }
 
 absl::StatusOr<std::shared_ptr<File>> Segment::Open() const {
@@ -143,6 +169,12 @@ absl::StatusOr<std::shared_ptr<File>> Segment::Open() const {
     verified = verified_;
   }
   absl::StatusOr<std::shared_ptr<File>> file = home_.environment->cache->Get(Path("log"), OpenMode::kWrite);
+  {
+    // What was opened may be a successor's: then this segment was pinned before, and perhaps retired since.
+    const core::MutexLock lock(mutex_);
+    if (pinned_ != nullptr) return pinned_;
+    if (retired_) return absl::AbortedError(absl::StrFormat("%s: compaction has replaced it", Path("log")));
+  }
   if (absl::IsNotFound(file.status())) {
     return absl::FailedPreconditionError(
         absl::StrFormat("%s: the file is gone; restore it, or move the log's directory away", Path("log")));

@@ -51,7 +51,9 @@ class Segment {
   Segment(SegmentHome home, Offset base_offset);
   // A file that is there, of `written.position` bytes that end at `written.offset`, all of them published. If
   // not `verified`, its size is compared with that at first use.
-  Segment(SegmentHome home, Offset base_offset, BatchPlace written, const SegmentTimes& times, bool verified);
+  // `revision` tells it from segments of the same name that this process has had before (compaction).
+  Segment(SegmentHome home, Offset base_offset, BatchPlace written, const SegmentTimes& times, bool verified,
+          std::uint32_t revision = 0);
 
   Offset base_offset() const { return base_offset_; }
   std::string Path(std::string_view suffix) const {
@@ -77,6 +79,12 @@ class Segment {
   // Writes the indexes, if all of them are at hand, and lets go of those in memory. Call it when nothing more
   // will be appended for long. Losing an index loses nothing, so there is no error.
   void StoreIndexes() HEADRACE_EXCLUDES(mutex_);
+  // Another file is about to take this one's name: from now on this segment reads `file`, its own, only.
+  void Pin(std::shared_ptr<File> file) HEADRACE_EXCLUDES(mutex_);
+  void Unpin() HEADRACE_EXCLUDES(mutex_);
+  // The segment is out of the log and its name is another's. It can no longer be opened (ABORTED: look for
+  // the offset again), and writes no index.
+  void Retire() HEADRACE_EXCLUDES(mutex_, store_mutex_);
   // Forgets and unlinks the files. Whoever still holds the open file keeps its bytes.
   absl::Status Delete() HEADRACE_EXCLUDES(mutex_);
 
@@ -89,7 +97,9 @@ class Segment {
   // --- Reader ---
 
   PublishedEnd published() const HEADRACE_EXCLUDES(mutex_);
-  // The open file. Errors: FAILED_PRECONDITION if it is gone or not as long as the log was told.
+  bool retired() const HEADRACE_EXCLUDES(mutex_);
+  // The open file. Errors: FAILED_PRECONDITION if it is gone or not as long as the log was told;
+  // ABORTED if another has replaced it.
   absl::StatusOr<std::shared_ptr<File>> Open() const HEADRACE_EXCLUDES(mutex_);
   // Where the batch that holds `offset` begins. Errors: kCorruptMessage with the next readable offset if it
   // is damaged. REQUIRES: base_offset() <= offset < published().offset.
@@ -118,7 +128,9 @@ class Segment {
   absl::StatusOr<ScannedIndexes> ScanPrefix(BatchPlace end) const HEADRACE_EXCLUDES(mutex_);
   std::optional<TimeIndex::Parsed> StoredTimes(std::uint64_t log_size) const;
   void StoreIndexFiles(const OffsetIndex& offsets, const TimeIndex& times, std::uint64_t log_size,
-                       const SegmentTimes& segment_times) const;
+                       const SegmentTimes& segment_times) const HEADRACE_EXCLUDES(mutex_, store_mutex_);
+  // Its name in the index cache.
+  std::string IndexKey() const;
   // Where the part in memory begins: behind all that is written, if there is none.
   BatchPlace MemoryBegin() const HEADRACE_REQUIRES(mutex_);
   Memory& EnsureMemory() HEADRACE_REQUIRES(mutex_);
@@ -131,9 +143,13 @@ class Segment {
 
   const SegmentHome home_;
   const Offset base_offset_;
+  const std::uint32_t revision_ = 0;
+  // Held while index files are written, so that one is never written over that of a successor. Before mutex_.
+  mutable core::Mutex store_mutex_;
   mutable core::Mutex mutex_;
   mutable bool verified_ HEADRACE_GUARDED_BY(mutex_) = true;
   bool deleted_ HEADRACE_GUARDED_BY(mutex_) = false;
+  bool retired_ HEADRACE_GUARDED_BY(mutex_) = false;
   // Whether there is damage below the part in memory, once somebody has looked.
   mutable std::optional<bool> prefix_damaged_ HEADRACE_GUARDED_BY(mutex_);
   BatchPlace written_ HEADRACE_GUARDED_BY(mutex_);

@@ -24,6 +24,10 @@ BatchPlace Segment::MemoryBegin() const {
   return memory_ == nullptr ? written_ : memory_->offsets.first();
 }
 
+std::string Segment::IndexKey() const {
+  return revision_ == 0 ? Path("log") : absl::StrCat(Path("log"), "+", revision_);
+}
+
 Segment::Memory& Segment::EnsureMemory() {
   if (memory_ == nullptr) {
     memory_ = std::make_unique<Memory>(Memory{OffsetIndex(base_offset_, written_), TimeIndex(base_offset_)});
@@ -49,6 +53,11 @@ std::vector<std::byte> ReadIndexBytes(FileSystem& files, const std::string& path
 
 void Segment::StoreIndexFiles(const OffsetIndex& offsets, const TimeIndex& times, std::uint64_t log_size,
                               const SegmentTimes& segment_times) const {
+  const core::MutexLock store_lock(store_mutex_);
+  {
+    const core::MutexLock lock(mutex_);
+    if (retired_) return;
+  }
   FileSystem& files = *home_.environment->files;
   absl::Status stored = WriteWhole(files, Path("index"), offsets.Serialize(log_size));
   if (stored.ok()) stored = WriteWhole(files, Path("timeindex"), times.Serialize(log_size, segment_times));
@@ -92,7 +101,7 @@ void Segment::StoreIndexes() {
     StoreIndexFiles(memory->offsets, memory->times, end.position, segment_times);
     const bool damaged = !memory->offsets.damaged().empty();
     auto loaded = std::make_shared<const IndexCache::Loaded>(std::move(memory->offsets), end.position);
-    home_.environment->indexes->Put(Path("log"), std::move(loaded));
+    home_.environment->indexes->Put(IndexKey(), std::move(loaded));
     const core::MutexLock lock(mutex_);
     prefix_damaged_ = damaged;
     memory_.reset();
@@ -104,7 +113,7 @@ void Segment::StoreIndexes() {
 }
 
 Segment::Prefix Segment::PrefixAtHand(BatchPlace end) const {
-  const std::string path = Path("log");
+  const std::string path = IndexKey();
   IndexCache& cache = *home_.environment->indexes;
   if (Prefix cached = cache.Get(path); cached != nullptr && cached->log_size == end.position) return cached;
   std::optional<OffsetIndex> index = OffsetIndex::Parse(
@@ -127,7 +136,7 @@ absl::StatusOr<Segment::Prefix> Segment::LoadPrefix() const {
   if (prefix == nullptr) {
     ASSIGN_OR_RETURN(ScannedIndexes scanned, ScanPrefix(end));
     prefix = std::make_shared<const IndexCache::Loaded>(std::move(scanned.offsets), end.position);
-    home_.environment->indexes->Put(Path("log"), prefix);
+    home_.environment->indexes->Put(IndexKey(), prefix);
   }
   const core::MutexLock lock(mutex_);
   if (MemoryBegin() == end) prefix_damaged_ = !prefix->index.damaged().empty();
@@ -220,7 +229,7 @@ absl::Status Segment::LearnDamage(BatchPlace place) const {
     ASSIGN_OR_RETURN(ScannedIndexes scanned, ScanPrefix(end));
     const bool damaged = !scanned.offsets.damaged().empty();
     home_.environment->indexes->Put(
-        Path("log"), std::make_shared<const IndexCache::Loaded>(std::move(scanned.offsets), end.position));
+        IndexKey(), std::make_shared<const IndexCache::Loaded>(std::move(scanned.offsets), end.position));
     const core::MutexLock lock(mutex_);
     if (MemoryBegin() == end) prefix_damaged_ = damaged;
   }

@@ -40,7 +40,45 @@ std::byte* WriteHeaders(std::byte* at, std::span<const RecordHeaderView> headers
   return at;
 }
 
+// Unsigned, because timestamps of any distance must wrap, as they do when read, rather than be undefined.
+std::int64_t TimestampDelta(TimestampMs timestamp, TimestampMs base) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(timestamp) - static_cast<std::uint64_t>(base));
+}
+
+// The deltas of one record, and the size of what follows its length.
+struct RecordShape {
+  std::int64_t timestamp_delta;
+  std::int64_t offset_delta;
+  std::size_t body;
+
+  RecordShape(const RecordView& record, std::int64_t timestamp, std::int64_t offset)
+      : timestamp_delta(timestamp),
+        offset_delta(offset),
+        body(1 + VarintSize(timestamp) + VarintSize(offset) + BytesSize(record.key) +
+             BytesSize(record.value) + HeadersSize(record.headers)) {}
+  std::size_t size() const { return VarintSize(static_cast<std::int64_t>(body)) + body; }
+};
+
+std::byte* WriteRecord(std::byte* at, const RecordView& record, const RecordShape& shape) {
+  at = WriteVarint(at, static_cast<std::int64_t>(shape.body));
+  *at++ = std::byte{0};  // attributes: none are defined
+  at = WriteVarint(at, shape.timestamp_delta);
+  at = WriteVarint(at, shape.offset_delta);
+  at = WriteBytes(at, record.key);
+  at = WriteBytes(at, record.value);
+  return WriteHeaders(at, record.headers);
+}
+
 }  // namespace
+
+void AppendRecord(std::vector<std::byte>& body, const RecordView& record, Offset base_offset,
+                  TimestampMs base_timestamp) {
+  const RecordShape shape(record, TimestampDelta(record.timestamp, base_timestamp),
+                          record.offset - base_offset);
+  const std::size_t at = body.size();
+  body.resize(at + shape.size());
+  WriteRecord(body.data() + at, record, shape);
+}
 
 RecordBatchBuilder::RecordBatchBuilder(Compression compression) : compression_(compression) {}
 
@@ -52,19 +90,9 @@ std::size_t RecordBatchBuilder::RecordSizeMax(const RecordView& record) {
 void RecordBatchBuilder::Add(const RecordView& record) {
   if (count_ == 0) base_timestamp_ = max_timestamp_ = record.timestamp;
   max_timestamp_ = std::max(max_timestamp_, record.timestamp);
-  // Unsigned, because timestamps of any distance must wrap, as they do when read, rather than be undefined.
-  const auto timestamp_delta = static_cast<std::int64_t>(static_cast<std::uint64_t>(record.timestamp) -
-                                                         static_cast<std::uint64_t>(base_timestamp_));
-  const std::size_t body = 1 + VarintSize(timestamp_delta) + VarintSize(count_) + BytesSize(record.key) +
-                           BytesSize(record.value) + HeadersSize(record.headers);
-  MakeRoom(VarintSize(static_cast<std::int64_t>(body)) + body);
-  std::byte* at = WriteVarint(buffer_.data() + size_, static_cast<std::int64_t>(body));
-  *at++ = std::byte{0};  // attributes: none are defined
-  at = WriteVarint(at, timestamp_delta);
-  at = WriteVarint(at, count_);
-  at = WriteBytes(at, record.key);
-  at = WriteBytes(at, record.value);
-  at = WriteHeaders(at, record.headers);
+  const RecordShape shape(record, TimestampDelta(record.timestamp, base_timestamp_), count_);
+  MakeRoom(shape.size());
+  const std::byte* at = WriteRecord(buffer_.data() + size_, record, shape);
   size_ = static_cast<std::size_t>(at - buffer_.data());
   ++count_;
 }

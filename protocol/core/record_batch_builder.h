@@ -24,6 +24,11 @@ struct RecordView {
   std::span<const RecordHeaderView> headers{};
 };
 
+// Appends one encoded record to `body`, as it stands in a batch with this base offset and base timestamp: for
+// those who rewrite a batch and must keep every offset. REQUIRES: base_offset <= record.offset.
+void AppendRecord(std::vector<std::byte>& body, const RecordView& record, Offset base_offset,
+                  TimestampMs base_timestamp);
+
 // Gathers records and makes one batch of them. One owner, one thread at a time; may be reused after Build,
 // and keeps its memory for that.
 class RecordBatchBuilder {

@@ -228,7 +228,7 @@ std::string TestLog::Shape() const {
 
 std::vector<std::string> TestLog::Orphans() const {
   std::set<std::string> expected;
-  for (const char* name : {"checkpoint", "producers", "leader_epochs", "start_offset"})
+  for (const char* name : {"checkpoint", "producers", "leader_epochs", "start_offset", "compacted"})
     expected.insert(PathOf(name));
   std::vector<std::string> orphans;
   for (const std::string& path : memory.Files()) {
