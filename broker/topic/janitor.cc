@@ -6,9 +6,10 @@ namespace headrace::topic {
 
 Janitor::Janitor(TopicRegistry& registry, DiskGuard& disk, const JanitorOptions& options,
                  std::function<void(const std::string&)> report)
-    : registry_(registry), disk_(disk), options_(options), report_(std::move(report)), thread_([this] {
-        Run();
-      }) {}
+    : registry_(registry), disk_(disk), options_(options), report_(std::move(report)) {
+  thread_ = std::thread([this] { Run(); });
+  compaction_thread_ = std::thread([this] { RunCompaction(); });
+}
 
 Janitor::~Janitor() {
   Stop();
@@ -21,6 +22,7 @@ void Janitor::Stop() {
   }
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
+  if (compaction_thread_.joinable()) compaction_thread_.join();
 }
 
 void Janitor::Run() {
@@ -49,6 +51,42 @@ void Janitor::ApplyRetention() {
       if (!deleted.ok()) report_(absl::StrCat("retention: ", deleted.status().message()));
     }
   }
+}
+
+bool Janitor::Pause(std::chrono::milliseconds time) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  const core::MutexLock lock(mutex_);
+  while (!stopping_) {
+    const auto left = until - std::chrono::steady_clock::now();
+    if (left <= left.zero()) break;
+    wake_.wait_for(mutex_, left);
+  }
+  return !stopping_;
+}
+
+void Janitor::RunCompaction() {
+  while (Pause(options_.compaction_interval)) {
+    for (const TopicPtr& topic : registry_.All()) {
+      for (const auto& partition : topic->partitions) {
+        if (!Pause(std::chrono::milliseconds(0))) return;
+        Compact(*partition);
+      }
+    }
+  }
+}
+
+void Janitor::Compact(Partition& partition) {
+  storage::CompactionLimits limits;
+  limits.proceed = [this](std::uint64_t bytes) {
+    return Pause(std::chrono::milliseconds(bytes * 1000 / options_.compaction_rate_max));
+  };
+  const auto result = partition.Compact(std::move(limits));
+  if (!result.ok()) return report_(std::string(result.status().message()));
+  if (result->segments_before == 0) return;
+  report_(absl::StrCat(partition.name(), ": compacted ", result->segments_before, " segments of ",
+                       result->bytes_before, " bytes to ", result->segments_after, " of ",
+                       result->bytes_after, "; ", result->records_dropped,
+                       " records replaced or deleted, in ", result->passes, " passes"));
 }
 
 }  // namespace headrace::topic

@@ -15,12 +15,15 @@ namespace headrace::topic {
 struct JanitorOptions {
   std::chrono::milliseconds sync_interval{1000};  // written topics' unsynced bytes, and the disk guard
   std::chrono::milliseconds retention_interval{10'000};
+  std::chrono::milliseconds compaction_interval{15'000};
+  std::uint64_t compaction_rate_max = std::uint64_t{64} << 20;  // bytes read per second
 };
 
-// One thread for all partitions, owned by the broker. An idle partition costs it a look, no timer of its own.
+// One thread for all partitions, owned by the broker, and one for compaction, which may take long. An idle
+// partition costs it a look, no timer of its own.
 class Janitor {
  public:
-  // `report` is told of errors, one line each; it is called on the janitor's thread.
+  // `report` is told of errors and of what was compacted, one line each, on either of the janitor's threads.
   Janitor(TopicRegistry& registry, DiskGuard& disk, const JanitorOptions& options,
           std::function<void(const std::string&)> report);
   ~Janitor();
@@ -32,6 +35,10 @@ class Janitor {
  private:
   void Run();
   void ApplyRetention();
+  void RunCompaction() HEADRACE_EXCLUDES(mutex_);
+  void Compact(Partition& partition);
+  // Waits; false if the janitor is stopping.
+  bool Pause(std::chrono::milliseconds time) HEADRACE_EXCLUDES(mutex_);
 
   TopicRegistry& registry_;
   DiskGuard& disk_;
@@ -41,6 +48,7 @@ class Janitor {
   core::ConditionVariable wake_;
   bool stopping_ HEADRACE_GUARDED_BY(mutex_) = false;
   std::thread thread_;
+  std::thread compaction_thread_;
 };
 
 }  // namespace headrace::topic

@@ -14,6 +14,7 @@
 #include "broker/topic/topic_config.h"
 #include "broker/topic/waiters.h"
 #include "protocol/core/mutex.h"
+#include "storage/compaction.h"
 #include "storage/flusher.h"
 #include "storage/log.h"
 
@@ -89,6 +90,10 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // Blocking, for the file pool or an administrative thread.
   absl::Status Trim(Offset offset) HEADRACE_EXCLUDES(log_mutex_);
   absl::StatusOr<std::size_t> ApplyRetention() HEADRACE_EXCLUDES(log_mutex_);
+  // Compacts the log if it is time (storage/compaction.h). Blocking, and long: for a thread of its own, one
+  // call at a time. Appends wait for it no longer than a rename takes.
+  absl::StatusOr<storage::CompactionResult> Compact(storage::CompactionLimits limits)
+      HEADRACE_EXCLUDES(log_mutex_);
   // The leader epochs of the log.
   absl::StatusOr<storage::LeaderEpochCache> LeaderEpochs() HEADRACE_EXCLUDES(log_mutex_);
   void SetConfig(const TopicConfig& config) HEADRACE_EXCLUDES(produce_mutex_, log_mutex_);
