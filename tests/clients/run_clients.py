@@ -21,7 +21,7 @@ import time
 import records
 from clients import CLIENTS, HERE, WORK
 
-CLIENT_SECONDS_MAX = 150
+CLIENT_SECONDS_MAX = 200
 PREPARE_SECONDS_MAX = 600
 
 # What the package tools say when their registry cannot be reached; anything else they say is a failure.
