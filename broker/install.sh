@@ -10,7 +10,7 @@ set -euo pipefail
 readonly build_packages=(
   g++ cmake ninja-build pkg-config ccache ca-certificates
   libboost1.81-dev protobuf-compiler libprotobuf-dev libabsl-dev libspdlog-dev libfmt-dev
-  libisal-dev libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev
+  libre2-dev libisal-dev libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
 )
 readonly test_packages=(

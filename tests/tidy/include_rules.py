@@ -43,6 +43,7 @@ _LIBRARIES = (
      ("protocol/native/", "broker/native/", "client/", "tests/", "bench/")),
     (r"toml\+\+/", ("broker/", "tests/")),
     (r"CLI/", ("broker/main", "broker/command_line", "client/cli/", "tests/", "bench/")),
+    (r"re2/", ("broker/group/", "tests/")),
     (r"catch2/", ("tests/",)),
     (r"benchmark/", ("bench/",)),
 )

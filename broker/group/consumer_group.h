@@ -1,0 +1,85 @@
+// A group of the consumer protocol (KIP-848): the broker assigns, members reconcile.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "broker/group/assignors.h"
+#include "broker/group/requests.h"
+#include "broker/group/settings.h"
+
+namespace headrace::group {
+
+// Three epochs: the group's grows with every change of members, subscriptions or topics; the assignment's
+// says for which group epoch the target was made; a member's says which target it has come to. A member first
+// gives up what the target takes from it, and its new owner gets a partition only after that was confirmed.
+//
+// Pure: (event, now) -> answer. No clock, thread or lock; it calls nobody. Owned by the Coordinator, under
+// its lock.
+class ConsumerGroup {
+ public:
+  ConsumerGroup(std::string id, const Settings& settings) : id_(std::move(id)), settings_(&settings) {}
+
+  ConsumerHeartbeatOutcome Heartbeat(const ConsumerHeartbeatRequest& request,
+                                     const std::vector<TopicInfo>& topics, Time now);
+  ErrorCode CheckCommit(const CommitCheck& check, Time now);
+  void UpdateTopics(const std::vector<TopicInfo>& topics);
+
+  void Expire(Time now);
+  std::optional<Time> NextDeadline() const;
+  void RemoveMembers();
+
+  bool empty() const { return members_.empty(); }
+  bool unused() const { return empty(); }
+  GroupState state() const;
+  GroupDescription Describe() const;
+
+ private:
+  enum class MemberState { kStable, kUnrevoked, kUnreleased };
+  struct Member {
+    std::string id;
+    std::optional<std::string> instance_id;
+    Client client;
+    std::int32_t epoch = 0;
+    std::int32_t previous_epoch = 0;
+    MemberState state = MemberState::kStable;
+    std::set<std::string> topic_names;
+    std::string topic_regex;
+    std::set<TopicId> subscribed;  // what the two come to with the present topics
+    std::string assignor;
+    Milliseconds rebalance_timeout{300'000};
+    Partitions assigned;
+    Partitions revoking;
+    Time deadline;                        // without a heartbeat
+    std::optional<Time> revoke_deadline;  // to confirm what it gives up
+  };
+
+  ConsumerHeartbeatOutcome Leave(const ConsumerHeartbeatRequest& request, Time now);
+  ErrorCode CheckRequest(const ConsumerHeartbeatRequest& request, std::string& message) const;
+  ErrorCode FindOrAdd(const ConsumerHeartbeatRequest& request, Member*& member);
+  ErrorCode JoinStatic(const ConsumerHeartbeatRequest& request, Member*& member);
+  // Whether anything changed that the assignment depends on.
+  bool Update(Member& member, const ConsumerHeartbeatRequest& request);
+  void Subscribe(Member& member) const;
+  void Assign();
+  void Reconcile(Member& member, const std::optional<Partitions>& owned, Time now);
+  void Advance(Member& member, const std::optional<Partitions>& owned, Time now);
+  bool Owned(const TopicPartition& partition, const Member& but) const;
+  void Remove(const std::string& member_id);
+  std::string SelectAssignor() const;
+
+  std::string id_;
+  const Settings* settings_;
+  std::int32_t epoch_ = 0;
+  std::int32_t assignment_epoch_ = 0;
+  std::vector<TopicInfo> topics_;
+  std::map<std::string, Member> members_;
+  std::map<std::string, std::string> static_members_;  // instance id -> member id
+  std::map<TopicPartition, std::string> owners_;       // assigned or still being given up
+  Assignment target_;
+};
+
+}  // namespace headrace::group

@@ -1,0 +1,298 @@
+#include "broker/group/coordinator.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+namespace headrace::group {
+namespace {
+
+constexpr Milliseconds kTopicsInterval{1'000};
+
+// Unguessable enough that two clients do not meet; not a secret.
+std::string RandomId(const std::string& client_id) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::random_device random;
+  std::string id = client_id.empty() ? "" : client_id + "-";
+  for (int i = 0; i < 4; ++i) {
+    for (unsigned word = random(), digit = 0; digit < 8; ++digit, word >>= 4) id += kDigits[word & 15];
+  }
+  return id;
+}
+
+void Run(const Actions& actions) {
+  for (const auto& action : actions) action();
+}
+
+}  // namespace
+
+Coordinator::Coordinator(const Settings& settings, storage::Clock& clock, TopicSource topics,
+                         IdSource make_id)
+    : settings_(settings),
+      clock_(clock),
+      topics_source_(std::move(topics)),
+      make_id_(make_id ? std::move(make_id) : IdSource(RandomId)) {}
+
+Coordinator::~Coordinator() {
+  Stop();
+}
+
+void Coordinator::Start() {
+  timer_ = std::thread([this] { Run(); });
+}
+
+void Coordinator::Stop() {
+  Actions actions;
+  {
+    const core::MutexLock lock(mutex_);
+    stopping_ = true;
+    for (auto& [id, group] : groups_) {
+      if (auto* classic = std::get_if<ClassicGroup>(&group)) {
+        classic->RemoveMembers(ErrorCode::kCoordinatorNotAvailable, actions);
+      }
+    }
+    groups_.clear();
+  }
+  wake_.notify_all();
+  if (timer_.joinable()) timer_.join();
+  group::Run(actions);
+}
+
+void Coordinator::Run() {
+  while (true) {
+    Tick();
+    const std::optional<Time> next = NextDeadline();
+    const core::MutexLock lock(mutex_);
+    const auto woken = [this]() HEADRACE_REQUIRES(mutex_) { return stopping_ || changed_; };
+    const Time topics_due = clock_.MonotonicNow() + kTopicsInterval;
+    wake_.wait_until(mutex_, next ? std::min(*next, topics_due) : topics_due, woken);
+    if (stopping_) return;
+    changed_ = false;
+  }
+}
+
+void Coordinator::Wake() {
+  changed_ = true;
+  wake_.notify_one();
+}
+
+void Coordinator::Tick() {
+  RefreshTopics(false);
+  Actions actions;
+  {
+    const core::MutexLock lock(mutex_);
+    const Time now = clock_.MonotonicNow();
+    for (auto each = groups_.begin(); each != groups_.end();) {
+      bool unused = false;
+      if (auto* classic = std::get_if<ClassicGroup>(&each->second)) {
+        classic->Expire(now, actions);
+        unused = classic->untouched();
+      } else {
+        auto& consumer = std::get<ConsumerGroup>(each->second);
+        consumer.UpdateTopics(topics_);
+        consumer.Expire(now);
+      }
+      each = unused ? groups_.erase(each) : std::next(each);
+    }
+  }
+  group::Run(actions);
+}
+
+std::optional<Time> Coordinator::NextDeadline() const {
+  const core::MutexLock lock(mutex_);
+  std::optional<Time> next;
+  for (const auto& [id, group] : groups_) {
+    const auto mine = std::visit([](const auto& each) { return each.NextDeadline(); }, group);
+    if (mine) next = next ? std::min(*next, *mine) : *mine;
+  }
+  return next;
+}
+
+void Coordinator::RefreshTopics(bool force) {
+  {
+    const core::MutexLock lock(mutex_);
+    const Time now = clock_.MonotonicNow();
+    if (!force && topics_time_ && now - *topics_time_ < kTopicsInterval) return;
+    topics_time_ = now;
+  }
+  std::vector<TopicInfo> topics = topics_source_();
+  const core::MutexLock lock(mutex_);
+  topics_ = std::move(topics);
+}
+
+ClassicGroup* Coordinator::FindClassic(const std::string& group_id) {
+  const auto found = groups_.find(group_id);
+  return found == groups_.end() ? nullptr : std::get_if<ClassicGroup>(&found->second);
+}
+
+template <typename T>
+T* Coordinator::TakeOver(const std::string& group_id, ErrorCode mismatch, ErrorCode& error) {
+  if (stopping_) error = ErrorCode::kCoordinatorNotAvailable;
+  if (group_id.empty()) error = ErrorCode::kInvalidGroupId;
+  if (error != ErrorCode::kNone) return nullptr;
+  auto found = groups_.find(group_id);
+  if (found == groups_.end()) {
+    if (groups_.size() >= settings_.groups_max) {
+      // Empty groups hold nothing that cannot be made again.
+      std::erase_if(groups_, [](const auto& each) {
+        return std::visit([](const auto& group) { return group.unused(); }, each.second);
+      });
+    }
+    if (groups_.size() >= settings_.groups_max) {
+      error = ErrorCode::kGroupMaxSizeReached;
+      return nullptr;
+    }
+    found = groups_.emplace(group_id, T(group_id, settings_)).first;
+  }
+  if (auto* group = std::get_if<T>(&found->second)) return group;
+  if (!std::visit([](const auto& group) { return group.unused(); }, found->second)) {
+    error = mismatch;
+    return nullptr;
+  }
+  found->second.template emplace<T>(group_id, settings_);
+  return &std::get<T>(found->second);
+}
+
+void Coordinator::Join(const JoinRequest& request, JoinCallback done) {
+  Actions actions;
+  {
+    const core::MutexLock lock(mutex_);
+    ErrorCode error = ErrorCode::kNone;
+    ClassicGroup* group =
+        TakeOver<ClassicGroup>(request.group_id, ErrorCode::kInconsistentGroupProtocol, error);
+    if (group != nullptr) {
+      group->Join(request, make_id_(request.instance_id.value_or(request.client.id)), std::move(done),
+                  clock_.MonotonicNow(), actions);
+      Wake();
+    } else {
+      JoinOutcome outcome;
+      outcome.error = error;
+      outcome.member_id = request.member_id;
+      actions.push_back([done = std::move(done), outcome] { done(outcome); });
+    }
+  }
+  group::Run(actions);
+}
+
+void Coordinator::Sync(const SyncRequest& request, SyncCallback done) {
+  Actions actions;
+  {
+    const core::MutexLock lock(mutex_);
+    ClassicGroup* group = FindClassic(request.group_id);
+    const ErrorCode error = stopping_                  ? ErrorCode::kCoordinatorNotAvailable
+                            : request.group_id.empty() ? ErrorCode::kInvalidGroupId
+                                                       : ErrorCode::kUnknownMemberId;
+    if (group != nullptr) {
+      group->Sync(request, std::move(done), clock_.MonotonicNow(), actions);
+      Wake();
+    } else {
+      actions.push_back([done = std::move(done), error] { done({error, "", "", ""}); });
+    }
+  }
+  group::Run(actions);
+}
+
+ErrorCode Coordinator::Heartbeat(const HeartbeatRequest& request) {
+  const core::MutexLock lock(mutex_);
+  if (stopping_) return ErrorCode::kCoordinatorNotAvailable;
+  if (request.group_id.empty()) return ErrorCode::kInvalidGroupId;
+  ClassicGroup* group = FindClassic(request.group_id);
+  return group == nullptr ? ErrorCode::kUnknownMemberId : group->Heartbeat(request, clock_.MonotonicNow());
+}
+
+LeaveOutcome Coordinator::Leave(const LeaveRequest& request) {
+  Actions actions;
+  LeaveOutcome outcome;
+  {
+    const core::MutexLock lock(mutex_);
+    if (stopping_) outcome.error = ErrorCode::kCoordinatorNotAvailable;
+    if (request.group_id.empty()) outcome.error = ErrorCode::kInvalidGroupId;
+    ClassicGroup* group = FindClassic(request.group_id);
+    for (const LeavingMember& member : request.members) {
+      outcome.members.push_back(group == nullptr ? ErrorCode::kUnknownMemberId
+                                                 : group->Leave(member, clock_.MonotonicNow(), actions));
+    }
+    Wake();
+  }
+  group::Run(actions);
+  return outcome;
+}
+
+ConsumerHeartbeatOutcome Coordinator::ConsumerHeartbeat(const ConsumerHeartbeatRequest& request) {
+  RefreshTopics(request.topic_names || request.topic_regex);
+  const core::MutexLock lock(mutex_);
+  ConsumerHeartbeatOutcome outcome;
+  const bool joins = request.member_epoch == kJoinEpoch;
+  if (!joins && groups_.count(request.group_id) == 0) {
+    outcome.error = stopping_ ? ErrorCode::kCoordinatorNotAvailable : ErrorCode::kUnknownMemberId;
+    return outcome;
+  }
+  ConsumerGroup* group =
+      TakeOver<ConsumerGroup>(request.group_id, ErrorCode::kGroupIdNotFound, outcome.error);
+  if (group == nullptr) return outcome;
+  ConsumerHeartbeatRequest named = request;
+  if (joins && named.member_id.empty()) named.member_id = make_id_("");
+  // The timer need not be woken: it looks at least once a second, which is near enough for a session.
+  outcome = group->Heartbeat(named, topics_, clock_.MonotonicNow());
+  return outcome;
+}
+
+ErrorCode Coordinator::CheckCommit(const CommitCheck& check) {
+  const core::MutexLock lock(mutex_);
+  if (stopping_) return ErrorCode::kCoordinatorNotAvailable;
+  const auto found = groups_.find(check.group_id);
+  if (found != groups_.end()) {
+    const Time now = clock_.MonotonicNow();
+    return std::visit([&](auto& group) { return group.CheckCommit(check, now); }, found->second);
+  }
+  // No member is known here: only those who never were one may commit.
+  return check.generation_or_epoch < 0 && check.member_id.empty() ? ErrorCode::kNone
+         : check.generation_or_epoch >= 0                         ? ErrorCode::kIllegalGeneration
+                                                                  : ErrorCode::kUnknownMemberId;
+}
+
+bool Coordinator::RemoveMembers(const std::string& group_id) {
+  Actions actions;
+  {
+    const core::MutexLock lock(mutex_);
+    const auto found = groups_.find(group_id);
+    if (found == groups_.end()) return false;
+    if (auto* classic = std::get_if<ClassicGroup>(&found->second)) {
+      classic->RemoveMembers(ErrorCode::kUnknownMemberId, actions);
+    } else {
+      std::get<ConsumerGroup>(found->second).RemoveMembers();
+    }
+    Wake();
+  }
+  group::Run(actions);
+  return true;
+}
+
+std::vector<GroupDescription> Coordinator::List() const {
+  const core::MutexLock lock(mutex_);
+  std::vector<GroupDescription> all;
+  for (const auto& [id, group] : groups_) {
+    all.push_back(std::visit([](const auto& each) { return each.Describe(); }, group));
+    all.back().members.clear();
+  }
+  return all;
+}
+
+std::optional<GroupDescription> Coordinator::Describe(const std::string& group_id) const {
+  const core::MutexLock lock(mutex_);
+  const auto found = groups_.find(group_id);
+  if (found == groups_.end()) return std::nullopt;
+  return std::visit([](const auto& each) { return each.Describe(); }, found->second);
+}
+
+ErrorCode Coordinator::Delete(const std::string& group_id) {
+  const core::MutexLock lock(mutex_);
+  const auto found = groups_.find(group_id);
+  if (found == groups_.end()) return ErrorCode::kGroupIdNotFound;
+  if (!std::visit([](const auto& group) { return group.empty(); }, found->second))
+    return ErrorCode::kNonEmptyGroup;
+  groups_.erase(found);
+  return ErrorCode::kNone;
+}
+
+}  // namespace headrace::group

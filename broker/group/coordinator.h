@@ -1,0 +1,104 @@
+// All groups of this broker.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "broker/group/classic_group.h"
+#include "broker/group/consumer_group.h"
+#include "broker/group/requests.h"
+#include "broker/group/settings.h"
+#include "protocol/core/mutex.h"
+#include "storage/io/clock.h"
+
+namespace headrace::group {
+
+// Owns every group, finds the one a request is for, and gives it time. Membership lives in memory only: after
+// a restart members hear UNKNOWN_MEMBER_ID and rejoin. It knows no offset: who commits asks CheckCommit
+// first.
+//
+// A group has one type at a time. An empty one may be taken over by the other protocol; while members are
+// there, a classic join at a consumer group hears INCONSISTENT_GROUP_PROTOCOL, and a consumer heartbeat at a
+// classic group GROUP_ID_NOT_FOUND.
+//
+// Owned by the broker. Thread: any. Callbacks run exactly once, never under a lock: on the calling thread, on
+// that of another caller whose request answered this one, or on the timer's. They must not block. A callback
+// may call the coordinator.
+class Coordinator {
+ public:
+  using TopicSource = std::function<std::vector<TopicInfo>()>;
+  using IdSource = std::function<std::string(const std::string& client_id)>;
+
+  // `topics` is asked on any thread, with no lock of the coordinator's held, about once a second at most.
+  // `make_id` makes member ids; none: the client's id and a random part.
+  Coordinator(const Settings& settings, storage::Clock& clock, TopicSource topics,
+              IdSource make_id = nullptr);
+  ~Coordinator();
+  Coordinator(const Coordinator&) = delete;
+  Coordinator& operator=(const Coordinator&) = delete;
+
+  // Starts the timer thread. Without it the owner calls Tick.
+  void Start();
+  // Ends the timer; whoever still waits for a join or a sync hears COORDINATOR_NOT_AVAILABLE, as do later
+  // calls.
+  void Stop() HEADRACE_EXCLUDES(mutex_);
+  // Does what is due by the clock: expiries, ends of rebalances, topics that changed.
+  void Tick() HEADRACE_EXCLUDES(mutex_);
+  // When Tick has something to do next; nullopt: not before another call.
+  std::optional<Time> NextDeadline() const HEADRACE_EXCLUDES(mutex_);
+
+  // The classic protocol. Join and Sync may wait as long as a rebalance takes.
+  void Join(const JoinRequest& request, JoinCallback done) HEADRACE_EXCLUDES(mutex_);
+  void Sync(const SyncRequest& request, SyncCallback done) HEADRACE_EXCLUDES(mutex_);
+  ErrorCode Heartbeat(const HeartbeatRequest& request) HEADRACE_EXCLUDES(mutex_);
+  LeaveOutcome Leave(const LeaveRequest& request) HEADRACE_EXCLUDES(mutex_);
+
+  // The consumer protocol; never waits.
+  ConsumerHeartbeatOutcome ConsumerHeartbeat(const ConsumerHeartbeatRequest& request)
+      HEADRACE_EXCLUDES(mutex_);
+
+  // Whether these offsets may be committed; kNone: yes.
+  ErrorCode CheckCommit(const CommitCheck& check) HEADRACE_EXCLUDES(mutex_);
+  // Removes every member, so that each rejoins and fetches the offsets anew; commits under the former member
+  // ids are refused from here on. False: there is no such group.
+  bool RemoveMembers(const std::string& group_id) HEADRACE_EXCLUDES(mutex_);
+
+  // Sorted by id; without members (List) or with them.
+  std::vector<GroupDescription> List() const HEADRACE_EXCLUDES(mutex_);
+  std::optional<GroupDescription> Describe(const std::string& group_id) const HEADRACE_EXCLUDES(mutex_);
+  // NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND or kNone.
+  ErrorCode Delete(const std::string& group_id) HEADRACE_EXCLUDES(mutex_);
+
+ private:
+  using Group = std::variant<ClassicGroup, ConsumerGroup>;
+
+  // The classic group of a request other than Join; null: there is none.
+  ClassicGroup* FindClassic(const std::string& group_id) HEADRACE_REQUIRES(mutex_);
+  // The group, made if it is missing and turned into a T if it is empty; null and `error` if that cannot be.
+  template <typename T>
+  T* TakeOver(const std::string& group_id, ErrorCode mismatch, ErrorCode& error) HEADRACE_REQUIRES(mutex_);
+  // Asks for the topics if the last answer is old; without the lock.
+  void RefreshTopics(bool force) HEADRACE_EXCLUDES(mutex_);
+  void Run() HEADRACE_EXCLUDES(mutex_);
+  void Wake() HEADRACE_REQUIRES(mutex_);
+
+  const Settings settings_;
+  storage::Clock& clock_;
+  const TopicSource topics_source_;
+  const IdSource make_id_;
+
+  mutable core::Mutex mutex_;
+  core::ConditionVariable wake_;
+  std::map<std::string, Group> groups_ HEADRACE_GUARDED_BY(mutex_);
+  std::vector<TopicInfo> topics_ HEADRACE_GUARDED_BY(mutex_);
+  std::optional<Time> topics_time_ HEADRACE_GUARDED_BY(mutex_);
+  bool changed_ HEADRACE_GUARDED_BY(mutex_) = false;  // a deadline may have come nearer
+  bool stopping_ HEADRACE_GUARDED_BY(mutex_) = false;
+  std::thread timer_;
+};
+
+}  // namespace headrace::group
