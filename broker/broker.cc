@@ -9,6 +9,8 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "broker/kafka/fetch_session.h"
+#include "broker/kafka/kafka_session.h"
 #include "broker/native/native_session.h"
 #include "broker/net/server.h"
 #include "broker/version.h"
@@ -20,6 +22,8 @@ namespace {
 
 // Of the 5 seconds that Stop may take; the rest is for the disk.
 constexpr std::chrono::seconds kDrainTime{3};
+// Of a Kafka frame's size, which is below 128 MiB; what the other protocols begin with is larger.
+constexpr std::uint8_t kKafkaFirstByteMax = 0x06;
 
 std::uint64_t ResidentBytes() {
   std::ifstream file("/proc/self/statm");
@@ -97,33 +101,72 @@ absl::Status Broker::OpenStorage() {
   return absl::OkStatus();
 }
 
+void Broker::CountProduced(std::uint32_t records, std::size_t bytes) {
+  produced_batches_.fetch_add(1, std::memory_order_relaxed);
+  produced_records_.fetch_add(records, std::memory_order_relaxed);
+  produced_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+void Broker::FillNativeServices() {
+  native::Services& services = native_services_;
+  services.topics = registry_.get();
+  services.offsets = offsets_.get();
+  services.producer_ids = producer_ids_.get();
+  services.pool = pool_.get();
+  services.clock = &clock_;
+  services.limits.frame_size_max = config_.frame_size_max;
+  services.limits.batch_size_max = static_cast<std::uint32_t>(config_.topic_defaults.batch_size_max);
+  services.limits.requests_in_flight_max = config_.requests_in_flight_max;
+  services.limits.partitions_default = config_.partitions;
+  services.cluster_id = directory_->meta().cluster_id;
+  services.version = kVersion;
+  services.count_produced = [this](std::uint32_t records, std::size_t bytes) {
+    CountProduced(records, bytes);
+  };
+  services.status = [this](bool with_connections) { return Status(with_connections); };
+}
+
+absl::Status Broker::FillKafkaServices() {
+  fetch_sessions_ = std::make_unique<kafka::FetchSessions>(clock_);
+  kafka::Services& services = kafka_services_;
+  services.topics = registry_.get();
+  services.producer_ids = producer_ids_.get();
+  services.pool = pool_.get();
+  services.clock = &clock_;
+  services.fetch_sessions = fetch_sessions_.get();
+  services.cluster_id = directory_->meta().cluster_id;
+  services.data_path = directory_->path();
+  services.auto_create_topics = config_.auto_create_topics;
+  services.partitions_default = config_.partitions;
+  services.count_produced = [this](std::uint32_t records, std::size_t bytes) {
+    CountProduced(records, bytes);
+  };
+  if (config_.advertised.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const HostPort advertised, ParseHostPort(config_.advertised));
+  services.advertised_host = advertised.host;
+  services.advertised_port = advertised.port;
+  return absl::OkStatus();
+}
+
 absl::Status Broker::Listen() {
-  services_.topics = registry_.get();
-  services_.offsets = offsets_.get();
-  services_.producer_ids = producer_ids_.get();
-  services_.pool = pool_.get();
-  services_.clock = &clock_;
-  services_.limits.frame_size_max = config_.frame_size_max;
-  services_.limits.batch_size_max = config_.topic_defaults.batch_size_max;
-  services_.limits.requests_in_flight_max = config_.requests_in_flight_max;
-  services_.limits.partitions_default = config_.partitions;
-  services_.cluster_id = directory_->meta().cluster_id;
-  services_.version = kVersion;
-  services_.count_produced = [this](std::uint32_t records, std::size_t bytes) {
-    produced_batches_.fetch_add(1, std::memory_order_relaxed);
-    produced_records_.fetch_add(records, std::memory_order_relaxed);
-    produced_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  FillNativeServices();
+  RETURN_IF_ERROR(FillKafkaServices());
+  net::Protocol native;
+  native.name = "native";
+  native.preface = native::kPreface;
+  native.frame_size_max = config_.frame_size_max;
+  native.make_session = [this](std::shared_ptr<net::Channel> channel) -> std::unique_ptr<net::Session> {
+    return std::make_unique<native::NativeSession>(native_services_, std::move(channel));
   };
-  services_.status = [this](bool with_connections) { return Status(with_connections); };
-  net::Protocol protocol;
-  protocol.name = "native";
-  protocol.preface = native::kPreface;
-  protocol.frame_size_max = config_.frame_size_max;
-  protocol.make_session = [this](std::shared_ptr<net::Channel> channel) -> std::unique_ptr<net::Session> {
-    return std::make_unique<native::NativeSession>(services_, std::move(channel));
+  net::Protocol kafka;
+  kafka.name = "Kafka";
+  kafka.first_byte_max = kKafkaFirstByteMax;
+  kafka.frame_size_max = config_.frame_size_max;
+  kafka.make_session = [this](std::shared_ptr<net::Channel> channel) -> std::unique_ptr<net::Session> {
+    return std::make_unique<kafka::KafkaSession>(kafka_services_, std::move(channel));
   };
-  server_ =
-      std::make_unique<net::Server>(MakeNetOptions(config_), *pool_, std::vector<net::Protocol>{protocol});
+  server_ = std::make_unique<net::Server>(MakeNetOptions(config_), *pool_,
+                                          std::vector<net::Protocol>{native, kafka});
   const absl::Status started = server_->Start();
   if (!started.ok()) server_.reset();
   return started;
@@ -143,7 +186,7 @@ std::uint16_t Broker::port() const {
 }
 
 std::string Broker::cluster_id() const {
-  return services_.cluster_id;
+  return native_services_.cluster_id;
 }
 
 absl::Status Broker::Stop() {

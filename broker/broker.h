@@ -9,12 +9,16 @@
 
 #include "absl/status/statusor.h"
 #include "broker/config.h"
+#include "broker/kafka/services.h"
 #include "broker/native/services.h"
 #include "broker/topic/janitor.h"
 #include "storage/io/posix_file_system.h"
 
 namespace headrace::net {
 class Server;
+}
+namespace headrace::kafka {
+class FetchSessions;
 }
 
 namespace headrace::broker {
@@ -39,6 +43,9 @@ class Broker {
   explicit Broker(const Config& config);
   absl::Status OpenStorage();
   absl::Status Listen();
+  void CountProduced(std::uint32_t records, std::size_t bytes);
+  void FillNativeServices();
+  absl::Status FillKafkaServices();
   native::BrokerStatus Status(bool with_connections) const;
   void LogStart() const;
 
@@ -59,7 +66,9 @@ class Broker {
   std::unique_ptr<topic::TopicRegistry> registry_;
   std::unique_ptr<topic::OffsetStore> offsets_;
   std::unique_ptr<topic::ProducerIds> producer_ids_;
-  native::Services services_;
+  native::Services native_services_;
+  std::unique_ptr<kafka::FetchSessions> fetch_sessions_;
+  kafka::Services kafka_services_;
   std::unique_ptr<net::Server> server_;
   std::unique_ptr<topic::Janitor> janitor_;
 };

@@ -30,18 +30,22 @@ struct Bounded {
   Number max;
 };
 struct TopicDefault {};
+struct Switch {
+  bool Config::* field;
+};
 
 struct Setting {
   std::string_view name;
   std::string_view help;
-  std::variant<Text, Bounded<std::uint16_t>, Bounded<std::uint32_t>, Bounded<std::uint64_t>, TopicDefault>
+  std::variant<Text, Switch, Bounded<std::uint16_t>, Bounded<std::uint32_t>, Bounded<std::uint64_t>,
+               TopicDefault>
       kind;
 };
 
 constexpr Number kMebibyte = 1 << 20;
 
 const auto& Settings() {
-  static const std::array<Setting, 24> settings = {{
+  static const std::array<Setting, 25> settings = {{
       {"listen", "address to listen on", Text{&Config::listen, ""}},
       {"port", "port to listen on; 0 takes a free one", Bounded<std::uint16_t>{&Config::port, 0, 65535}},
       {"advertised", "host:port told to clients that ask where the broker is; empty: the address they used",
@@ -73,6 +77,9 @@ const auto& Settings() {
        Bounded<std::uint32_t>{&Config::retention_check_ms, 10, 86'400'000}},
       {"partitions", "partitions of a new topic that states none",
        Bounded<std::uint32_t>{&Config::partitions, 1, 100'000}},
+      {"auto_create_topics",
+       "whether a topic that a Kafka producer asks for is created (native clients create theirs)",
+       Switch{&Config::auto_create_topics}},
       {"log_level", "least severe log lines printed",
        Text{&Config::log_level, "trace|debug|info|warn|error"}},
       {"durability", "of topics that state none: durable (on disk before the reply) or written (page cache)",
@@ -111,6 +118,11 @@ struct Setter {
     config.*text.field = std::string(value);
     return absl::OkStatus();
   }
+  absl::Status operator()(const Switch& on) const {
+    if (value != "true" && value != "false") return Refuse(name, value, "true or false");
+    config.*on.field = value == "true";
+    return absl::OkStatus();
+  }
   template <typename T>
   absl::Status operator()(const Bounded<T>& bounded) const {
     Number number = 0;
@@ -136,6 +148,7 @@ struct DefaultText {
     const std::string& value = config.*text.field;
     return value.empty() ? "(empty)" : value;
   }
+  std::string operator()(const Switch& on) const { return config.*on.field ? "true" : "false"; }
   template <typename T>
   std::string operator()(const Bounded<T>& bounded) const {
     return std::to_string(config.*bounded.field);
@@ -162,6 +175,8 @@ absl::Status SetTable(Config& config, const toml::table& table, const std::strin
       value = text->get();
     else if (const auto* number = node.as_integer())
       value = std::to_string(number->get());
+    else if (const auto* boolean = node.as_boolean())
+      value = boolean->get() ? "true" : "false";
     else
       value = "(neither text nor a whole number)";
     const absl::Status status = Set(config, name, value);
@@ -210,6 +225,22 @@ std::string ConfigReference() {
     text += "\n";
   }
   return text;
+}
+
+absl::StatusOr<HostPort> ParseHostPort(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  std::string_view host = text.substr(0, colon);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  std::uint32_t port = 0;
+  const std::string_view digits = colon == std::string_view::npos ? "" : text.substr(colon + 1);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  if (digits.empty() || host.empty() || (!bracketed && host.find(':') != std::string_view::npos) ||
+      error != std::errc() || end != digits.data() + digits.size() || port == 0 || port > 65535) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", std::string(text), "\" is no host:port (an IPv6 address is written [address]:port)"));
+  }
+  return HostPort{std::string(host), static_cast<std::uint16_t>(port)};
 }
 
 std::string MemoryFormula(const Config& config, std::size_t partitions) {

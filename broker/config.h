@@ -31,6 +31,7 @@ struct Config {
   std::uint32_t open_files_max = 4096;
   std::uint32_t retention_check_ms = 10'000;
   std::uint32_t partitions = 1;
+  bool auto_create_topics = true;
   std::string log_level = "info";
   // The defaults of topics, by their own names: durability, max.message.bytes, retention.bytes, ...
   topic::TopicConfig topic_defaults;
@@ -46,6 +47,13 @@ absl::Status ReadConfigFile(Config& config, const std::string& path);
 
 // The reference: every setting with its default and meaning, as printed by --help-config.
 std::string ConfigReference();
+
+struct HostPort {
+  std::string host;
+  std::uint16_t port = 0;
+};
+// "host:port", or "[::1]:port". INVALID_ARGUMENT if it is neither.
+absl::StatusOr<HostPort> ParseHostPort(std::string_view text);
 
 // What the broker's memory may come to, in words and numbers, for the start-up line.
 std::string MemoryFormula(const Config& config, std::size_t partitions);

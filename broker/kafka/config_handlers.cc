@@ -39,8 +39,7 @@ absl::StatusOr<Configs> DescribeTopic(const Services& services, const std::strin
     config.value = entry.value;
     config.source = SourceOf(synonyms);
     config.type = TypeOf(entry.type);
-    config.documentation =
-        absl::StrCat(std::string(entry.help), entry.has_effect ? "" : " (without effect here)");
+    config.documentation = std::string(entry.help);
     for (const topic::ConfigSynonym& synonym : synonyms) {
       config.synonyms.push_back({synonym.name, synonym.value, static_cast<std::int8_t>(synonym.source)});
     }

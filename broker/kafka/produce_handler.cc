@@ -37,7 +37,9 @@ class ProduceOperation : public std::enable_shared_from_this<ProduceOperation> {
   void Finish(ProduceResponse::Partition& entry, std::size_t size,
               const absl::StatusOr<topic::AppendOutcome>& outcome) {
     if (outcome.ok()) {
-      request_.services->count_produced(static_cast<std::uint32_t>(outcome->record_count), size);
+      if (!outcome->duplicate) {
+        request_.services->count_produced(static_cast<std::uint32_t>(outcome->record_count), size);
+      }
       entry.base_offset = outcome->base_offset;
       entry.log_append_time = outcome->log_append_time;
       entry.log_start_offset = outcome->log_start_offset;

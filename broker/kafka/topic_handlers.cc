@@ -81,16 +81,18 @@ void Describe(const Services& services, const topic::Topic& topic, CreateTopicsR
   }
 }
 
+absl::StatusOr<topic::TopicPtr> Create(const Services& services, const CreateTopicsRequest::Topic& asked,
+                                       bool validate_only) {
+  ASSIGN_OR_RETURN(topic::CreateTopicOptions options, Options(services, asked));
+  options.validate_only = validate_only;
+  return services.topics->Create(options);
+}
+
 CreateTopicsResponse::Topic CreateOne(const Services& services, const CreateTopicsRequest::Topic& asked,
                                       bool validate_only) {
   CreateTopicsResponse::Topic entry;
   entry.name = asked.name;
-  absl::StatusOr<topic::CreateTopicOptions> options = Options(services, asked);
-  absl::StatusOr<topic::TopicPtr> created = options.status();
-  if (options.ok()) {
-    options->validate_only = validate_only;
-    created = services.topics->Create(*options);
-  }
+  const absl::StatusOr<topic::TopicPtr> created = Create(services, asked, validate_only);
   entry.error = WireCode(created.status());
   entry.error_message = WireMessage(created.status());
   if (created.ok()) Describe(services, **created, entry);

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t kReadSize = 1 << 20;            // bytes of a replayed slice
 constexpr std::size_t kSnapshotBatchSize = 256 << 10;   // bytes of a snapshot's batch
-constexpr std::size_t kDecompressedSizeMax = 64 << 20;  // our own batches are never compressed
+constexpr std::size_t kOwnDecompressedSizeMax = 64 << 20;  // our own batches are never compressed
 constexpr std::size_t kKeyFixedSize = 2 + 16 + 4;
 constexpr std::size_t kValueFixedSize = 8 + 8;
 
@@ -89,7 +89,7 @@ absl::Status OffsetStore::Replay(ByteSpan batches) {
   while (!batches.empty()) {
     ASSIGN_OR_RETURN(const RecordBatchView batch, RecordBatchView::Parse(batches));
     RETURN_IF_ERROR(batch.CheckCrc());
-    ASSIGN_OR_RETURN(RecordIterator records, RecordIterator::Open(batch, kDecompressedSizeMax));
+    ASSIGN_OR_RETURN(RecordIterator records, RecordIterator::Open(batch, kOwnDecompressedSizeMax));
     while (records.Next()) ReplayRecord(records.record());
     RETURN_IF_ERROR(records.status());
     batches = batches.subspan(batch.size());

@@ -9,6 +9,8 @@
 #include "headrace.pb.h"
 #include "protocol/core/record_batch.h"
 #include "protocol/core/status_macros.h"
+#include "protocol/kafka/frame.h"
+#include "protocol/kafka/messages/all.h"
 #include "protocol/native/frame.h"
 
 namespace headrace {
@@ -73,6 +75,18 @@ void WriteRequests(const fs::path& corpus) {
   WriteFrame(corpus, FrameType::kCommitOffset, commit);
 }
 
+// Every request that the Kafka listener serves, in every version, with nothing set.
+void WriteKafkaRequests(const fs::path& corpus) {
+  kafka::VisitApis([&]<typename Request, typename Response>(kafka::ApiKey key) {
+    const kafka::Api& api = *kafka::FindApi(key);
+    for (std::int16_t version = api.version_min; version <= api.version_max; ++version) {
+      const std::string bytes = kafka::EncodeRequest(api, {key, version, 7, "client"}, Request()).bytes;
+      const std::string name = std::string(api.name) + "-" + std::to_string(version);
+      Write(corpus / "fuzz_kafka" / name, std::string_view(bytes).substr(sizeof(std::int32_t)));
+    }
+  });
+}
+
 void WriteResponses(const fs::path& corpus) {
   native::ErrorResponse error;
   error.mutable_error()->set_code(3);
@@ -99,6 +113,7 @@ int Main(const fs::path& golden, const fs::path& corpus) {
     ++batches;
   }
   WriteRequests(corpus);
+  WriteKafkaRequests(corpus);
   WriteResponses(corpus);
   std::printf("%d batches\n", batches);
   return batches > 0 ? 0 : 1;
