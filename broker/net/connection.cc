@@ -64,6 +64,7 @@ void Connection::Start() {
   const tcp::endpoint local = socket_.local_endpoint(ignored);
   local_host_ = local.address().to_string();
   local_port_ = local.port();
+  request_began_ = Clock::now();
   WaitReadable();
 }
 
@@ -102,7 +103,8 @@ void Connection::ReadTurn() {
   }
   handling_ = false;
   if (closed_) return;
-  const bool partial = (reader_ && reader_->partial()) || (!reader_ && !first_bytes_.empty());
+  // Who has not yet told its protocol owes its first bytes, however few have come.
+  const bool partial = !reader_ || reader_->partial();
   if (!partial)
     request_began_ = {};
   else if (request_began_ == Clock::time_point{})
@@ -122,7 +124,11 @@ bool Connection::Receive(std::size_t& turn) {
     return false;
   }
   if (count <= 0) {
-    CloseNow();
+    if (count == 0) {
+      EndOfRequests();
+    } else {
+      CloseNow();
+    }
     return false;
   }
   const auto size = static_cast<std::size_t>(count);
@@ -135,6 +141,14 @@ bool Connection::Receive(std::size_t& turn) {
   }
   first_bytes_.append(reinterpret_cast<const char*>(first), size);
   return Detect() || (!closed_ && !closing_);
+}
+
+// The peer will send nothing more. It may still read: what it has asked for is answered first.
+void Connection::EndOfRequests() {
+  if (in_flight_ == 0 && output_.waiting() == 0) return CloseNow();
+  closing_ = true;
+  draining_ = true;
+  drain_until_ = Clock::now() + shared_.options.request_timeout;
 }
 
 bool Connection::Detect() {
@@ -259,7 +273,8 @@ void Connection::Flush() {
   const std::uint64_t sent_before = output_.sent();
   Output::Outcome outcome = output_.Flush(kSendTurn);
   const std::uint64_t sent = output_.sent() - sent_before;
-  if (sent > 0 && session_ != nullptr && !closing_ && output_.waiting() < kLowWater) {
+  const bool answers = !closing_ || drain_until_ != Clock::time_point{};
+  if (sent > 0 && session_ != nullptr && answers && output_.waiting() < kLowWater) {
     handling_ = true;
     session_->OnWritable();
     handling_ = false;
@@ -382,11 +397,14 @@ void Connection::CheckDeadlines(Clock::time_point now) {
   if (closed_) return;
   const NetOptions& options = shared_.options;
   if (lingering_ && now >= linger_until_) return CloseNow();
+  // No answer has come yet to a peer that ended its requests, and that may be gone altogether.
+  if (drain_until_ != Clock::time_point{} && output_.waiting() == 0 && now >= drain_until_) return CloseNow();
   // The time in which the broker does not read is not the peer's.
   const bool reads = !closing_ && !Paused() && !awaiting_memory_;
   if (request_began_ != Clock::time_point{} && !reads) request_began_ = now;
   if (request_began_ != Clock::time_point{} && now - request_began_ > options.request_timeout) {
-    LogClientError("a request was not complete in time (setting request_timeout_ms)");
+    LogClientError(absl::StrCat(bytes_in_.load() == 0 ? "sent no byte" : "a request was not complete",
+                                " in time (setting request_timeout_ms)"));
     return CloseNow();
   }
   if (waiting_writable_ && PeerTakes()) output_moved_ = now;

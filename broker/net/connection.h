@@ -50,6 +50,7 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   // Receives and handles until the socket is empty, the turn is over or reading pauses.
   void ReadTurn();
   bool Receive(std::size_t& turn);
+  void EndOfRequests();
   // Tells the protocol by the first bytes; false while they are too few, or when the connection was refused.
   bool Detect();
   void RefuseProtocol();
@@ -90,7 +91,7 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   bool closed_ = false;
   bool closing_ = false;    // reads nothing more; closed once the output is empty
   bool lingering_ = false;  // everything is sent; only waits for the peer's end
-  bool draining_ = false;   // likewise, and waits for what is in flight
+  bool draining_ = false;   // reads nothing more either, and waits for what is in flight
   bool handling_ = false;   // inside the session: sending waits until it has returned
   bool waiting_readable_ = false;
   bool waiting_writable_ = false;
@@ -100,9 +101,11 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   bool awaiting_memory_ = false;
   std::size_t in_flight_ = 0;  // requests
   std::size_t in_flight_bytes_ = 0;
-  std::chrono::steady_clock::time_point request_began_{};  // of a partial request; zero: none
+  // Of a partial request, or of the connection while its protocol is unknown; zero: none.
+  std::chrono::steady_clock::time_point request_began_{};
   std::chrono::steady_clock::time_point output_moved_{};
   std::chrono::steady_clock::time_point linger_until_{};
+  std::chrono::steady_clock::time_point drain_until_{};  // the peer has ended its requests; zero: it has not
   int socket_queue_ = 0;  // bytes in the socket that the peer had not taken at the last look
 
   // For snapshots from other threads.

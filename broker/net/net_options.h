@@ -22,8 +22,9 @@ struct NetOptions {
   // Of all requests larger than 64 KiB together; each reserves its size before it is read. One may always
   // proceed.
   std::uint64_t request_memory_max = 256 << 20;
-  std::chrono::milliseconds request_timeout{30'000};  // from a request's first byte to its last
-  std::chrono::milliseconds stall_timeout{30'000};    // a peer that takes nothing, with data pending
+  // From a request's first byte to its last; and from a connection's begin to its protocol's first bytes.
+  std::chrono::milliseconds request_timeout{30'000};
+  std::chrono::milliseconds stall_timeout{30'000};  // a peer that takes nothing, with data pending
   TransferChoice transfer;
   ResidencyProbe residency = ResidencyProbe::kAuto;
 };

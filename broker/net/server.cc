@@ -21,6 +21,8 @@ using tcp = boost::asio::ip::tcp;
 constexpr int kBacklog = 4096;
 // After an accept that failed for want of descriptors or memory: time for some to come back.
 constexpr std::chrono::milliseconds kAcceptPause{100};
+// Without a failure for this long, the next one is of another shortage.
+constexpr std::chrono::seconds kShortageEnds{60};
 
 absl::Status ListenError(const NetOptions& options, const boost::system::error_code& error) {
   std::string advice;
@@ -160,12 +162,18 @@ class Server::Impl {
     reactor.Adopt(std::move(socket));
   }
 
+  // Those who are connected are served meanwhile; those who come wait in the kernel's queue. One line for all
+  // the failures of one shortage, however long it is.
   void PauseAccepting(const boost::system::error_code& error) {
-    std::uint64_t suppressed = 0;
-    if (reactors_.front()->MayLogError("accept:", suppressed)) {
-      shared_->log->warn("accepting pauses: {} ({} times more)", error.message(), suppressed);
+    const auto now = std::chrono::steady_clock::now();
+    if (accept_failed_ == std::chrono::steady_clock::time_point{} || now - accept_failed_ > kShortageEnds) {
+      shared_->log->warn(
+          "accepting pauses with {} connections open: {}; who comes now waits until there is room "
+          "(ulimit -n; settings connections_max and open_files_max)",
+          shared_->connections.load(), error.message());
     }
-    reactors_.front()->StartTimer(std::chrono::steady_clock::now() + kAcceptPause, [this] {
+    accept_failed_ = now;
+    reactors_.front()->StartTimer(now + kAcceptPause, [this] {
       if (acceptor_->is_open()) Accept();
     });
   }
@@ -175,6 +183,7 @@ class Server::Impl {
   std::optional<tcp::acceptor> acceptor_;
   std::uint16_t port_ = 0;
   std::size_t next_reactor_ = 0;
+  std::chrono::steady_clock::time_point accept_failed_{};  // last; the first reactor's
   bool started_ = false;
   bool stopped_ = false;
 };

@@ -87,7 +87,9 @@ TEST_CASE("Server: answers that nobody takes stop the reading") {
 }
 
 TEST_CASE("Server: peers that vanish in the middle leave nothing behind") {
-  EchoServer echo({}, Withholding());
+  net::NetOptions options;
+  options.request_timeout = Milliseconds(500);  // so long a peer that may still read is waited for
+  EchoServer echo(options, Withholding());
   for (int i = 0; i < 30; ++i) {
     RawClient in_preface(echo.port(), kPreface.substr(0, 2));
     RawClient in_frame(echo.port());
@@ -118,6 +120,66 @@ TEST_CASE("Server: a request that is not complete in time ends its connection") 
   CHECK(whole.ReceiveFrame() == "whole");
   REQUIRE(whole.Send(Framed("again")));
   CHECK(whole.ReceiveFrame() == "again");
+}
+
+TEST_CASE("Server: who sends no byte at all is closed in time; who has begun may be idle") {
+  net::NetOptions options;
+  options.request_timeout = Milliseconds(200);
+  EchoServer echo(options);
+  RawClient idle(echo.port());  // only its preface
+  REQUIRE(Eventually([&] { return echo.server().Stats().bytes_in == kPreface.size(); }));
+  for (int i = 1; i <= 2; ++i) {
+    RawClient silent(echo.port(), "");
+    REQUIRE(silent.connected());
+    CHECK(silent.IsClosedWithin(testing::kPatience));
+    CHECK(echo.server().Stats().client_errors == static_cast<std::uint64_t>(i));
+  }
+  CHECK(echo.server().Stats().connections == 1);
+  REQUIRE(idle.Send(Framed("at last")));
+  CHECK(idle.ReceiveFrame() == "at last");
+}
+
+TEST_CASE("Server: who ends its requests is still answered, and then closed") {
+  for (const bool when_writable : {false, true}) {
+    CAPTURE(when_writable);
+    EchoBehaviour behaviour = Withholding();
+    behaviour.answers_when_writable = when_writable;
+    EchoServer echo({}, behaviour);
+    RawClient client(echo.port());
+    const std::string sent = Framed("one") + Framed(Pattern(300'000, 1)) + Framed("three");
+    REQUIRE(client.Send(sent + "\0"));  // and the first byte of a fourth, which will never come
+    REQUIRE(::shutdown(client.socket(), SHUT_WR) == 0);
+    REQUIRE(Eventually([&] { return echo.frames() == 3; }));
+    CHECK_FALSE(client.IsClosedWithin(Milliseconds(50)));
+    echo.ReleaseAll();
+    CHECK((client.Receive(sent.size()) == sent));
+    CHECK(client.IsClosedWithin(testing::kPatience));
+    CHECK(Eventually([&] { return echo.server().Stats().connections == 0; }));
+    CHECK(echo.server().Stats().client_errors == 0);
+  }
+}
+
+TEST_CASE("Server: who ends its requests gets answers whole that are larger than its sockets hold") {
+  const TempDir directory;
+  const ContentFile file(directory / "log", Pattern(8 << 20, 1));
+  EchoServer echo({}, AnsweringWith(file.Slice(0, 8 << 20)));
+  RawClient client(echo.port(), kPreface, 64 << 10);
+  REQUIRE(client.Send(Framed("give") + Framed("give")));
+  REQUIRE(::shutdown(client.socket(), SHUT_WR) == 0);
+  CHECK(client.Receive(2 * ((8 << 20) + 6)).size() == 2 * ((8 << 20) + 6));
+  CHECK(client.IsClosedWithin(testing::kPatience));
+}
+
+TEST_CASE("Server: who ends its requests, and is never answered, is not kept for ever") {
+  net::NetOptions options;
+  options.request_timeout = Milliseconds(200);
+  EchoServer echo(options, Withholding());
+  RawClient client(echo.port());
+  REQUIRE(client.Send(Framed("one")));
+  REQUIRE(::shutdown(client.socket(), SHUT_WR) == 0);
+  REQUIRE(Eventually([&] { return echo.frames() == 1; }));
+  CHECK(Eventually([&] { return echo.server().Stats().connections == 0; }));
+  CHECK(echo.closed() == 1);
 }
 
 TEST_CASE("Server: bytes that come now and then do not hold the time of a request off") {
