@@ -127,13 +127,14 @@ ConsumerHeartbeatOutcome ConsumerGroup::Heartbeat(const ConsumerHeartbeatRequest
   std::string message;
   ErrorCode error = CheckRequest(request, message);
   if (error != ErrorCode::kNone) return Refusal(error, message);
+  UpdateTopics(topics);
+  const std::int32_t epoch_before = epoch_;
   Member* member = nullptr;
   error = FindOrAdd(request, member);
   if (error != ErrorCode::kNone) return Refusal(error, "member " + request.member_id + " of group " + id_);
-  UpdateTopics(topics);
   member->client = request.client;
   member->deadline = now + settings_->consumer_session_timeout;
-  if (Update(*member, request)) ++epoch_;
+  if (Update(*member, request) && epoch_ == epoch_before) ++epoch_;  // one step, however much is new
   Assign();
 
   const Partitions before = member->assigned;

@@ -1,0 +1,214 @@
+// The consumer protocol, spoken to the pure state machine.
+#include <catch2/catch.hpp>
+#include <map>
+#include <random>
+
+#include "broker/group/consumer_group.h"
+
+namespace headrace::group {
+namespace {
+
+using std::chrono::seconds;
+
+TopicId Id(std::uint8_t number) {
+  TopicId id;
+  id.bytes[15] = number;
+  return id;
+}
+
+// A member as a client library keeps it: it owns what it was told, and says so with the next heartbeat.
+struct Consumer {
+  std::string id;
+  std::int32_t epoch = 0;
+  Partitions owned;
+};
+
+struct Group {
+  Settings settings;
+  ConsumerGroup group{"g", settings};
+  std::vector<TopicInfo> topics{{Id(1), "t", 4}};
+  Time now{};
+
+  ConsumerHeartbeatRequest Request(const Consumer& client) {
+    ConsumerHeartbeatRequest request;
+    request.member_id = client.id;
+    request.member_epoch = client.epoch;
+    request.owned = client.owned;
+    if (client.epoch == 0) {
+      request.owned = Partitions{};
+      request.topic_names = {{"t"}};
+      request.rebalance_timeout = seconds(60);
+    }
+    return request;
+  }
+  ErrorCode Beat(Consumer& client) { return Take(client, group.Heartbeat(Request(client), topics, now)); }
+  static ErrorCode Take(Consumer& client, const ConsumerHeartbeatOutcome& outcome) {
+    if (outcome.error != ErrorCode::kNone) return outcome.error;
+    client.epoch = outcome.member_epoch;
+    if (outcome.assignment) client.owned = *outcome.assignment;
+    return ErrorCode::kNone;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("Consumer: a partition passes on only after its former owner gave it up") {
+  Group g;
+  Consumer a{"a", 0, {}};
+  Consumer b{"b", 0, {}};
+  CHECK(g.Beat(a) == ErrorCode::kNone);
+  CHECK(a.owned.size() == 4);
+  CHECK(g.Beat(b) == ErrorCode::kNone);
+  CHECK(b.owned.empty());
+  const Partitions before = a.owned;
+  CHECK(g.Beat(a) == ErrorCode::kNone);  // told to give up two
+  CHECK(a.owned.size() == 2);
+  CHECK(a.epoch == 1);
+  CHECK(g.Beat(b) == ErrorCode::kNone);
+  CHECK(b.owned.empty());
+  CHECK(g.Beat(a) == ErrorCode::kNone);  // confirmed
+  CHECK(a.epoch == 2);
+  CHECK(g.Beat(b) == ErrorCode::kNone);
+  CHECK(b.owned.size() == 2);
+  CHECK(g.group.state() == GroupState::kStable);
+}
+
+TEST_CASE("Consumer: who does not give up in its rebalance time is removed") {
+  Group g;
+  Consumer a{"a", 0, {}};
+  Consumer b{"b", 0, {}};
+  g.Beat(a);
+  g.Beat(b);
+  const Consumer stubborn = a;
+  g.Beat(a);
+  g.now += seconds(40);
+  Consumer still = stubborn;
+  still.epoch = a.epoch;
+  CHECK(g.Beat(still) == ErrorCode::kNone);  // alive, but it keeps everything
+  CHECK(g.Beat(b) == ErrorCode::kNone);
+  g.now += seconds(20);
+  g.group.Expire(g.now);
+  CHECK(g.Beat(still) == ErrorCode::kUnknownMemberId);
+  CHECK(g.Beat(b) == ErrorCode::kNone);
+  CHECK(b.owned.size() == 4);
+}
+
+TEST_CASE("Consumer: epochs, sessions, leaving") {
+  Group g;
+  Consumer a{"a", 0, {}};
+  g.Beat(a);
+  Consumer wrong = a;
+  wrong.epoch = 7;
+  CHECK(g.Beat(wrong) == ErrorCode::kFencedMemberEpoch);
+  CHECK(g.group.CheckCommit({"g", "a", std::nullopt, a.epoch}, g.now) == ErrorCode::kNone);
+  CHECK(g.group.CheckCommit({"g", "a", std::nullopt, 7}, g.now) == ErrorCode::kStaleMemberEpoch);
+  SECTION("leaves") {
+    a.epoch = kLeaveEpoch;
+    CHECK(g.Beat(a) == ErrorCode::kNone);
+    CHECK(g.group.empty());
+  }
+  SECTION("falls silent") {
+    g.group.Expire(g.now + seconds(45));
+    CHECK(g.Beat(a) == ErrorCode::kUnknownMemberId);
+  }
+  SECTION("is removed") {
+    g.group.RemoveMembers();
+    CHECK(g.group.CheckCommit({"g", "a", std::nullopt, a.epoch}, g.now) == ErrorCode::kUnknownMemberId);
+  }
+}
+
+TEST_CASE("Consumer: a static member that left for a while gets back what it had") {
+  Group g;
+  Consumer a{"a", 0, {}};
+  ConsumerHeartbeatRequest request = g.Request(a);
+  request.instance_id = "one";
+  g.Take(a, g.group.Heartbeat(request, g.topics, g.now));
+  request.member_id = "b";
+  CHECK(g.group.Heartbeat(request, g.topics, g.now).error == ErrorCode::kUnreleasedInstanceId);
+  ConsumerHeartbeatRequest leave = request;
+  leave.member_id = "a";
+  leave.member_epoch = kStaticLeaveEpoch;
+  CHECK(g.group.Heartbeat(leave, g.topics, g.now).error == ErrorCode::kNone);
+  const auto back = g.group.Heartbeat(request, g.topics, g.now);
+  CHECK(back.error == ErrorCode::kNone);
+  CHECK(back.member_epoch == a.epoch);
+  CHECK(back.assignment == a.owned);
+  CHECK(g.group.Heartbeat(leave, g.topics, g.now).error == ErrorCode::kFencedInstanceId);
+}
+
+TEST_CASE("Consumer: topics that come, grow and go; names and regexes") {
+  Group g;
+  Consumer a{"a", 0, {}};
+  ConsumerHeartbeatRequest request = g.Request(a);
+  request.topic_names.reset();
+  request.topic_regex = "t.*";
+  g.Take(a, g.group.Heartbeat(request, g.topics, g.now));
+  CHECK(a.owned.size() == 4);
+  g.topics = {{Id(1), "t", 6}, {Id(2), "tt", 1}, {Id(3), "other", 1}};
+  g.Beat(a);
+  CHECK(a.owned.size() == 7);
+  g.topics = {{Id(2), "tt", 1}};
+  g.Beat(a);
+  CHECK(a.owned.size() == 1);
+  request.topic_regex = "(";
+  CHECK(g.group.Heartbeat(request, g.topics, g.now).error == ErrorCode::kInvalidRegularExpression);
+  request.topic_regex = "t";
+  request.assignor = "best";
+  CHECK(g.group.Heartbeat(request, g.topics, g.now).error == ErrorCode::kUnsupportedAssignor);
+}
+
+TEST_CASE("Assignors: range gives neighbours, uniform moves no more than it must") {
+  const Subscriptions three{{"a", {Id(1)}}, {"b", {Id(1)}}, {"c", {Id(1)}}};
+  const Assignment range = AssignRange(three, {{Id(1), 7}});
+  CHECK(range.at("a") == Partitions{{Id(1), 0}, {Id(1), 1}, {Id(1), 2}});
+  CHECK(range.at("c") == Partitions{{Id(1), 5}, {Id(1), 6}});
+  const Assignment before = AssignUniform({{"a", {Id(1)}}, {"b", {Id(1)}}}, {{Id(1), 6}}, {});
+  const Assignment after = AssignUniform(three, {{Id(1), 6}}, before);
+  CHECK(after.at("c").size() == 2);
+  for (const std::string id : {"a", "b"}) {
+    CHECK(
+        std::includes(before.at(id).begin(), before.at(id).end(), after.at(id).begin(), after.at(id).end()));
+  }
+}
+
+TEST_CASE("Consumer: no partition has two owners, and all converge when it is quiet") {
+  const unsigned seed = GENERATE(1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u);
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  Group g;
+  std::map<std::string, Consumer> clients;
+  int doubled = 0;
+  const auto step = [&](Consumer& client) {
+    const ErrorCode error = g.Beat(client);
+    if (error != ErrorCode::kNone) client = {client.id, 0, {}};
+    std::set<TopicPartition> seen;
+    for (const auto& [id, each] : clients) {
+      for (const TopicPartition& partition : each.owned) doubled += seen.insert(partition).second ? 0 : 1;
+    }
+  };
+  for (int i = 0; i < 1500; ++i) {
+    const std::string id(1, static_cast<char>('a' + random() % 6));
+    const auto what = random() % 20;
+    if (what == 0 && clients.count(id) > 0) {
+      clients[id].epoch = kLeaveEpoch;
+      g.Beat(clients[id]);
+      clients.erase(id);
+    } else if (what == 1) {
+      g.topics[0].partitions = static_cast<std::int32_t>(random() % 20);
+    } else {
+      clients.emplace(id, Consumer{id, 0, {}});
+      step(clients[id]);
+    }
+    g.now += Milliseconds(random() % 300);
+  }
+  for (int i = 0; i < 10; ++i) {
+    for (auto& [id, client] : clients) step(client);
+  }
+  CHECK(doubled == 0);
+  CHECK(g.group.state() == GroupState::kStable);
+  std::size_t total = 0;
+  for (const auto& [id, client] : clients) total += client.owned.size();
+  CHECK(total == static_cast<std::size_t>(g.topics[0].partitions));
+}
+
+}  // namespace headrace::group

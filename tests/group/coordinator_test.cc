@@ -1,0 +1,110 @@
+// What the coordinator adds to its groups: types, limits, threads, the end.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "broker/group/coordinator.h"
+#include "tests/support/fake_clock.h"
+
+namespace headrace::group {
+namespace {
+
+std::vector<TopicInfo> OneTopic() {
+  return {{TopicId{}, "t", 4}};
+}
+
+JoinRequest JoinOf(const std::string& group) {
+  JoinRequest request;
+  request.group_id = group;
+  request.protocol_type = "consumer";
+  request.protocols = {{"range", ""}};
+  return request;
+}
+
+ConsumerHeartbeatRequest FirstBeat(const std::string& group) {
+  ConsumerHeartbeatRequest request;
+  request.group_id = group;
+  request.member_id = "m";
+  request.rebalance_timeout = Milliseconds(60'000);
+  request.topic_names = {{"t"}};
+  request.owned = Partitions{};
+  return request;
+}
+
+ErrorCode JoinError(Coordinator& coordinator, const std::string& group) {
+  ErrorCode error = ErrorCode::kNone;
+  coordinator.Join(JoinOf(group), [&](const JoinOutcome& outcome) { error = outcome.error; });
+  return error;
+}
+
+}  // namespace
+
+TEST_CASE("Coordinator: an empty group may be taken over by the other protocol, one with members may not") {
+  testing::FakeClock clock;
+  Settings settings;
+  settings.initial_rebalance_delay = Milliseconds(0);
+  Coordinator coordinator(settings, clock, OneTopic);
+  CHECK(coordinator.ConsumerHeartbeat(FirstBeat("g")).assignment->size() == 4);
+  CHECK(JoinError(coordinator, "g") == ErrorCode::kInconsistentGroupProtocol);
+  CHECK(coordinator.Describe("g")->type == GroupType::kConsumer);
+  CHECK(coordinator.RemoveMembers("g"));
+  CHECK(JoinError(coordinator, "g") == ErrorCode::kNone);
+  CHECK(coordinator.Describe("g")->type == GroupType::kClassic);
+  CHECK(coordinator.ConsumerHeartbeat(FirstBeat("g")).error == ErrorCode::kGroupIdNotFound);
+}
+
+TEST_CASE("Coordinator: no more groups than the limit, but empty ones make room") {
+  testing::FakeClock clock;
+  Settings settings;
+  settings.initial_rebalance_delay = Milliseconds(0);
+  settings.groups_max = 1;
+  Coordinator coordinator(settings, clock, OneTopic);
+  CHECK(JoinError(coordinator, "g") == ErrorCode::kNone);
+  CHECK(JoinError(coordinator, "h") == ErrorCode::kGroupMaxSizeReached);
+  coordinator.RemoveMembers("g");
+  CHECK(JoinError(coordinator, "h") == ErrorCode::kNone);
+}
+
+TEST_CASE("Coordinator: who waits when it stops is told so") {
+  testing::FakeClock clock;
+  Coordinator coordinator(Settings(), clock, OneTopic);
+  ErrorCode error = ErrorCode::kNone;
+  coordinator.Join(JoinOf("g"), [&](const JoinOutcome& outcome) { error = outcome.error; });
+  CHECK(error == ErrorCode::kNone);
+  coordinator.Stop();
+  CHECK(error == ErrorCode::kCoordinatorNotAvailable);
+  CHECK(coordinator.Heartbeat({"g", 1, "m", std::nullopt}) == ErrorCode::kCoordinatorNotAvailable);
+}
+
+TEST_CASE("Coordinator: many threads at once, each join answered once") {
+  storage::SystemClock clock;
+  Settings settings;
+  settings.initial_rebalance_delay = Milliseconds(0);
+  Coordinator coordinator(settings, clock, OneTopic);
+  coordinator.Start();
+  std::atomic<int> asked = 0;
+  std::atomic<int> answered = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      for (int step = 0; step < 200; ++step) {
+        const std::string group = "g" + std::to_string(step % 3);
+        ++asked;
+        coordinator.Join(JoinOf(group), [&, group](const JoinOutcome& outcome) {
+          ++answered;
+          coordinator.Leave({group, {{outcome.member_id, std::nullopt}}});  // a callback may call back
+        });
+        ConsumerHeartbeatRequest beat = FirstBeat("c");
+        beat.member_id = std::to_string(i);
+        coordinator.ConsumerHeartbeat(beat);
+        coordinator.List();
+        if (step % 50 == 0) coordinator.RemoveMembers(group);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  coordinator.Stop();
+  CHECK(answered == asked);
+}
+
+}  // namespace headrace::group
