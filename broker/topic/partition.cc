@@ -165,9 +165,12 @@ void Partition::FinishGroup(Group& group, const absl::Status& status, const stor
   absl::Status outcome = status;
   if (outcome.ok()) {
     const core::MutexLock lock(log_mutex_);
-    if (!point.files.empty()) log_->MarkSynced(point);
-    log_->Publish(point);
-  } else if (CodeOf(outcome) != ErrorCode::kDiskFull && !deleted_.load()) {
+    outcome = deleted_status();  // looked at under the lock: nothing is done to an abandoned log
+    if (outcome.ok() && !point.files.empty()) log_->MarkSynced(point);
+    if (outcome.ok()) log_->Publish(point);
+  } else if (deleted_.load()) {
+    outcome = deleted_status();  // the error may be no more than that its directory is gone
+  } else if (CodeOf(outcome) != ErrorCode::kDiskFull) {
     {
       const core::MutexLock lock(log_mutex_);
       log_->Fence(outcome);
@@ -229,9 +232,9 @@ void Partition::FinishSync(const absl::Status& status, const storage::SyncPoint&
     const core::MutexLock lock(mutex_);
     sync_submitted_ = false;
   }
-  if (deleted_.load()) return;
   {
     const core::MutexLock lock(log_mutex_);
+    if (deleted_.load()) return;
     if (status.ok()) return log_->MarkSynced(point);
     log_->Fence(status);
   }
@@ -248,10 +251,10 @@ absl::StatusOr<storage::FileSlice> Partition::Read(storage::ReadCursor& cursor,
 }
 
 absl::Status Partition::Trim(Offset offset) {
-  RETURN_IF_ERROR(status());
   absl::Status trimmed;
   {
     const core::MutexLock lock(log_mutex_);
+    RETURN_IF_ERROR(status());
     trimmed = log_->Trim(offset);
   }
   waiters_.WakeAll();
@@ -259,10 +262,10 @@ absl::Status Partition::Trim(Offset offset) {
 }
 
 absl::StatusOr<std::size_t> Partition::ApplyRetention() {
-  if (!status().ok()) return std::size_t{0};
   absl::StatusOr<std::size_t> deleted = std::size_t{0};
   {
     const core::MutexLock lock(log_mutex_);
+    if (!status().ok()) return std::size_t{0};
     deleted = log_->ApplyRetention();
   }
   if (!deleted.ok()) return WithName(deleted.status(), name_);

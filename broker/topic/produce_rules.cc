@@ -1,6 +1,7 @@
 #include "broker/topic/produce_rules.h"
 
 #include "absl/strings/str_cat.h"
+#include "protocol/core/crc32c.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/record_iterator.h"
 #include "protocol/core/status_macros.h"
@@ -31,6 +32,18 @@ absl::Status CheckTimestamps(const ProduceRules& rules, TimestampMs now, const R
     return refuse(largest, "message.timestamp.after.max.ms", rules.timestamp_after_max_ms);
   }
   return absl::OkStatus();
+}
+
+// Whether bytes that do not parse were damaged on the way, so that sending them again may help, or are what
+// the producer made.
+ErrorCode CodeOfMalformed(ByteSpan bytes) {
+  const bool whole = bytes.size() >= kBatchHeaderSize && RecordBatchView::StatedSize(bytes) == bytes.size();
+  if (!whole || Crc32c(bytes.subspan(kBatchCrcStart)) != LoadBigEndian<std::uint32_t>(bytes.data() + 17)) {
+    return ErrorCode::kCorruptMessage;
+  }
+  const auto codec = LoadBigEndian<std::uint16_t>(bytes.data() + kBatchCrcStart) & kAttributeCodecMask;
+  return codec > static_cast<int>(Compression::kZstd) ? ErrorCode::kUnsupportedCompressionType
+                                                      : ErrorCode::kInvalidRecord;
 }
 
 // The batch without compression; its length and CRC are not made right.
@@ -125,8 +138,9 @@ absl::Status CheckSize(const ProduceRules& rules, std::size_t size) {
 }
 
 absl::StatusOr<RecordBatchView> CheckBatch(ByteSpan bytes) {
+  if (bytes.empty()) return MakeError(ErrorCode::kInvalidRecord, "no record batch was sent");
   const absl::StatusOr<RecordBatchView> batch = RecordBatchView::Parse(bytes);
-  if (!batch.ok()) return MakeError(ErrorCode::kCorruptMessage, MessageOf(batch.status()));
+  if (!batch.ok()) return MakeError(CodeOfMalformed(bytes), MessageOf(batch.status()));
   if (batch->size() != bytes.size()) {
     return MakeError(ErrorCode::kInvalidRecord,
                      absl::StrCat("one batch of ", batch->size(), " bytes was sent as ", bytes.size(),
@@ -141,7 +155,11 @@ absl::StatusOr<RecordBatchView> CheckBatch(ByteSpan bytes) {
     return MakeError(ErrorCode::kInvalidTxnState,
                      "record batch: it is transactional, and this broker has no transactions");
   }
-  RETURN_IF_ERROR(batch->CheckProduced());
+  const absl::Status produced = batch->CheckProduced();
+  if (!produced.ok()) {
+    RETURN_IF_ERROR(batch->CheckCrc());  // likewise
+    return produced;
+  }
   return batch;
 }
 
