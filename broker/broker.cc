@@ -22,6 +22,8 @@ namespace {
 
 // Of the 5 seconds that Stop may take; the rest is for the disk.
 constexpr std::chrono::seconds kDrainTime{3};
+// Kafka waits 3 s; a group whose members start together gathers within less, and a lone one waits for nobody.
+constexpr std::chrono::milliseconds kInitialRebalanceDelay{500};
 // Of a Kafka frame's size, which is below 128 MiB; what the other protocols begin with is larger.
 constexpr std::uint8_t kKafkaFirstByteMax = 0x06;
 
@@ -91,14 +93,26 @@ absl::Status Broker::OpenStorage() {
         log->info("{} recovered: {} bytes scanned, {} cut, {} damaged ranges", name, report.bytes_scanned,
                   report.bytes_cut, report.damaged_ranges);
       }));
-  offsets_ = std::make_unique<topic::OffsetStore>(*registry_, *pool_, clock_);
+  offsets_ = std::make_unique<group::OffsetStore>(*registry_, clock_);
   RETURN_IF_ERROR(offsets_->Load());
+  group::Settings groups;
+  groups.initial_rebalance_delay = kInitialRebalanceDelay;
+  groups_ = std::make_unique<group::Coordinator>(groups, clock_, [this] { return AssignableTopics(); });
+  groups_->Start();
   ASSIGN_OR_RETURN(producer_ids_, topic::ProducerIds::Open(files_, config_.data));
   topic::JanitorOptions janitor;
   janitor.retention_interval = std::chrono::milliseconds(config_.retention_check_ms);
   janitor_ = std::make_unique<topic::Janitor>(*registry_, *disk_, janitor,
                                               [log](const std::string& error) { log->error("{}", error); });
   return absl::OkStatus();
+}
+
+std::vector<group::TopicInfo> Broker::AssignableTopics() const {
+  std::vector<group::TopicInfo> topics;
+  for (const topic::TopicPtr& topic : registry_->All()) {
+    topics.push_back({topic->id, topic->name, static_cast<std::int32_t>(topic->partitions.size())});
+  }
+  return topics;
 }
 
 void Broker::CountProduced(std::uint32_t records, std::size_t bytes) {
@@ -134,6 +148,8 @@ absl::Status Broker::FillKafkaServices() {
   services.pool = pool_.get();
   services.clock = &clock_;
   services.fetch_sessions = fetch_sessions_.get();
+  services.groups = groups_.get();
+  services.offsets = offsets_.get();
   services.cluster_id = directory_->meta().cluster_id;
   services.data_path = directory_->path();
   services.auto_create_topics = config_.auto_create_topics;
@@ -191,6 +207,7 @@ std::string Broker::cluster_id() const {
 
 absl::Status Broker::Stop() {
   server_->StopAccepting();
+  groups_->Stop();  // those who wait for a rebalance are answered, and go elsewhere
   server_->CloseAll(std::chrono::steady_clock::now() + kDrainTime);
   janitor_->Stop();
   stopping_.store(true);

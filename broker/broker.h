@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "broker/config.h"
+#include "broker/group/coordinator.h"
 #include "broker/kafka/services.h"
 #include "broker/native/services.h"
 #include "broker/topic/janitor.h"
@@ -43,6 +44,7 @@ class Broker {
   explicit Broker(const Config& config);
   absl::Status OpenStorage();
   absl::Status Listen();
+  std::vector<group::TopicInfo> AssignableTopics() const;
   void CountProduced(std::uint32_t records, std::size_t bytes);
   void FillNativeServices();
   absl::Status FillKafkaServices();
@@ -64,7 +66,8 @@ class Broker {
   std::unique_ptr<storage::FilePool> pool_;
   std::unique_ptr<storage::Flusher> flusher_;
   std::unique_ptr<topic::TopicRegistry> registry_;
-  std::unique_ptr<topic::OffsetStore> offsets_;
+  std::unique_ptr<group::OffsetStore> offsets_;
+  std::unique_ptr<group::Coordinator> groups_;
   std::unique_ptr<topic::ProducerIds> producer_ids_;
   native::Services native_services_;
   std::unique_ptr<kafka::FetchSessions> fetch_sessions_;

@@ -5,11 +5,15 @@
 #include <functional>
 #include <string>
 
-#include "broker/topic/offset_store.h"
 #include "broker/topic/producer_ids.h"
 #include "broker/topic/topic_registry.h"
 #include "storage/io/clock.h"
 #include "storage/io/file_pool.h"
+
+namespace headrace::group {
+class Coordinator;
+class OffsetStore;
+}  // namespace headrace::group
 
 namespace headrace::kafka {
 
@@ -22,6 +26,8 @@ struct Services {
   storage::FilePool* pool = nullptr;
   storage::Clock* clock = nullptr;
   FetchSessions* fetch_sessions = nullptr;
+  group::Coordinator* groups = nullptr;
+  group::OffsetStore* offsets = nullptr;
   std::string cluster_id;
   std::int32_t broker_id = 1;  // of the only one
   std::string data_path;

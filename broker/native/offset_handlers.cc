@@ -57,7 +57,7 @@ absl::StatusOr<TopicPartition> Resolve(const Services& services, const std::stri
 }
 
 void FillCommitted(const Services& services, const TopicPartition& partition,
-                   const std::optional<topic::CommittedOffset>& committed,
+                   const std::optional<group::CommittedOffset>& committed,
                    FetchOffsetResponse::Partition* answer) {
   if (const topic::TopicPtr topic = services.topics->Find(partition.topic)) answer->set_topic(topic->name);
   answer->set_topic_id(partition.topic.bytes.data(), partition.topic.bytes.size());
@@ -79,11 +79,11 @@ void HandleCommitOffset(const Request& request) {
   const absl::Status parsed = ParseHeader(request.frame.header, message);
   if (!parsed.ok()) return AnswerError(request, parsed);
   auto response = std::make_shared<CommitOffsetResponse>();
-  std::vector<topic::OffsetCommit> commits;
+  std::vector<group::OffsetCommit> commits;
   for (const auto& entry : message.partitions()) {
     const auto partition = Resolve(*request.services, entry.topic_id(), entry.topic(), entry.partition());
     FillError(partition.status(), response->add_errors());
-    if (partition.ok()) commits.push_back({*partition, entry.offset(), entry.metadata()});
+    if (partition.ok()) commits.push_back({*partition, entry.offset(), kNoLeaderEpoch, entry.metadata()});
   }
   request.services->offsets->Commit(
       message.consumer(), std::move(commits), [request, response](const absl::Status& status) {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "broker/group/offset_store.h"
 #include "broker/net/server.h"
-#include "broker/topic/offset_store.h"
 #include "broker/topic/producer_ids.h"
 #include "broker/topic/topic_registry.h"
 #include "storage/io/clock.h"
@@ -49,7 +49,7 @@ struct BrokerStatus {
 // Owned by the broker; outlives all sessions. Everything in it may be used from any thread.
 struct Services {
   topic::TopicRegistry* topics = nullptr;
-  topic::OffsetStore* offsets = nullptr;
+  group::OffsetStore* offsets = nullptr;
   topic::ProducerIds* producer_ids = nullptr;
   storage::FilePool* pool = nullptr;
   storage::Clock* clock = nullptr;

@@ -38,6 +38,8 @@ ALLOWED = {
         "INVALID_CONFIG for a value that is none",
     r"produce: a batch of magic 1":
         "UNSUPPORTED_FOR_MESSAGE_FORMAT says what is wrong; clients have not sent such batches since 2017",
+    r"produce: .*unknown codec.*":
+        "UNSUPPORTED_COMPRESSION_TYPE says what is wrong; Apache Kafka answers UNKNOWN_SERVER_ERROR",
     r"produce: half a (batch|header)":
         "what is cut short arrived damaged: CORRUPT_MESSAGE, which may be sent again",
     r"sequences: (the first|\d) .*":

@@ -55,7 +55,6 @@ void CheckCutAnywhere(const Api& api, std::int16_t version) {
 
 TEST_CASE("Messages: each reads what it has written, at every version") {
   VisitApis([]<typename Request, typename Response>(ApiKey key) {
-    if (FindApi(key) == nullptr) return;
     const Api& api = *FindApi(key);
     for (std::int16_t version = api.version_min; version <= api.version_max; ++version) {
       CAPTURE(std::string(api.name), version);
@@ -67,7 +66,6 @@ TEST_CASE("Messages: each reads what it has written, at every version") {
 
 TEST_CASE("Messages: cut anywhere, each is refused") {
   VisitApis([]<typename Request, typename Response>(ApiKey key) {
-    if (FindApi(key) == nullptr) return;
     const Api& api = *FindApi(key);
     for (std::int16_t version = api.version_min; version <= api.version_max; ++version) {
       CAPTURE(std::string(api.name), version);

@@ -141,8 +141,9 @@ struct DescribeTopicPartitionsResponse {
     LeaderEpoch leader_epoch = -1;
     std::vector<std::int32_t> replica_nodes;
     std::vector<std::int32_t> isr_nodes;
-    std::optional<std::vector<std::int32_t>> eligible_leader_replicas;
-    std::optional<std::vector<std::int32_t>> last_known_eligible;
+    // Nullable by the protocol, but Kafka's own client takes null for an error of its own.
+    std::optional<std::vector<std::int32_t>> eligible_leader_replicas{std::in_place};
+    std::optional<std::vector<std::int32_t>> last_known_eligible{std::in_place};
     std::vector<std::int32_t> offline_replicas;
 
     static void Fields(auto& self, auto& wire) {
