@@ -21,6 +21,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/memory_file_system.h"
+#include "tests/support/outcome.h"
 
 namespace headrace::testing {
 
@@ -168,7 +169,7 @@ class FaultyTopics {
     request.owner = std::move(owner);
     request.done = [promise, done = std::move(done)](const Result& result) {
       if (done) done(result);
-      promise->set_value(result);
+      promise->set_value(OfItsOwn(result));
     };
     partition.Append(std::move(request));
     return outcome;

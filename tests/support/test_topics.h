@@ -15,6 +15,7 @@
 #include "tests/support/batches.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/memory_file_system.h"
+#include "tests/support/outcome.h"
 
 namespace headrace::testing {
 
@@ -70,7 +71,7 @@ class TestTopics {
     request.bytes = *owner;
     request.owner = std::move(owner);
     request.done = [promise](const absl::StatusOr<topic::AppendOutcome>& result) {
-      promise->set_value(result);
+      promise->set_value(OfItsOwn(result));
     };
     partition.Produce(std::move(request));
     return outcome;
