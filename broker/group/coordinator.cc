@@ -219,9 +219,14 @@ LeaveOutcome Coordinator::Leave(const LeaveRequest& request) {
 }
 
 ConsumerHeartbeatOutcome Coordinator::ConsumerHeartbeat(const ConsumerHeartbeatRequest& request) {
+  ConsumerHeartbeatOutcome outcome;
+  if (request.group_id.empty()) {
+    outcome.error = ErrorCode::kInvalidRequest;
+    outcome.message = "the group id is empty";
+    return outcome;
+  }
   RefreshTopics(request.topic_names || request.topic_regex);
   const core::MutexLock lock(mutex_);
-  ConsumerHeartbeatOutcome outcome;
   const bool joins = request.member_epoch == kJoinEpoch;
   if (!joins && groups_.count(request.group_id) == 0) {
     outcome.error = stopping_ ? ErrorCode::kCoordinatorNotAvailable : ErrorCode::kUnknownMemberId;

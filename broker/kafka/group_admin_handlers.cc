@@ -48,7 +48,6 @@ group::GroupDescription OnlyOffsets(const std::string& group_id) {
   group::GroupDescription description;
   description.group_id = group_id;
   description.state = group::GroupState::kEmpty;
-  description.protocol_type = "consumer";
   return description;
 }
 
@@ -121,7 +120,7 @@ DescribeGroupsResponse::Group DescribeClassic(const Request& request, const std:
   }
   described.state = NameOf(found->state);
   described.protocol_type = found->protocol_type;
-  described.protocol = found->protocol;
+  if (found->state == group::GroupState::kStable) described.protocol = found->protocol;
   for (const group::MemberDescription& member : found->members) {
     described.members.push_back({member.member_id,
                                  member.instance_id,

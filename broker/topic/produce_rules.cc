@@ -13,6 +13,9 @@ using Bytes = std::vector<std::byte>;
 
 // A producer that states no timestamp says -1.
 constexpr TimestampMs kNoTimestamp = -1;
+// Of the only format there is; the CRC covers neither.
+constexpr std::size_t kMagicPosition = 16;
+constexpr std::byte kMagic{2};
 
 absl::Status CheckTimestamps(const ProduceRules& rules, TimestampMs now, const RecordBatchView& batch) {
   if (rules.log_append_time) return absl::OkStatus();
@@ -37,7 +40,8 @@ absl::Status CheckTimestamps(const ProduceRules& rules, TimestampMs now, const R
 // Whether bytes that do not parse were damaged on the way, so that sending them again may help, or are what
 // the producer made.
 ErrorCode CodeOfMalformed(ByteSpan bytes) {
-  const bool whole = bytes.size() >= kBatchHeaderSize && RecordBatchView::StatedSize(bytes) == bytes.size();
+  const bool whole = bytes.size() >= kBatchHeaderSize && bytes[kMagicPosition] == kMagic &&
+                     RecordBatchView::StatedSize(bytes) == bytes.size();
   if (!whole || Crc32c(bytes.subspan(kBatchCrcStart)) != LoadBigEndian<std::uint32_t>(bytes.data() + 17)) {
     return ErrorCode::kCorruptMessage;
   }
