@@ -45,10 +45,10 @@ ALLOWED = {
     r"sequences: (the first|\d) .*":
         "the offset is the same; Apache Kafka answers a duplicate with a time of append, without need",
     r"commit: with a generation in such a group":
-        "ILLEGAL_GENERATION and UNKNOWN_MEMBER_ID both make a member join again; a group of positions alone is "
-        "no group to the coordinator",
+        "ILLEGAL_GENERATION and UNKNOWN_MEMBER_ID both make a member join again; a group of positions alone "
+        "is no group to the coordinator",
     r"(commit: with no name of a group|delete group: with no name)":
-        "Apache Kafka still keeps positions under no name, for clients before 2.2; here a group has a name",
+        "Apache Kafka still keeps positions under no name, for old clients; here a group has a name",
     r"delete offsets: unknown topic": "a group without members is gone with its last position",
     r"consumer: unknown member of no group":
         "members are not kept over a restart of the broker: UNKNOWN_MEMBER_ID lets them join again, where "
