@@ -71,8 +71,9 @@ TEST_CASE(
     auto producer = Producer::Connect(client, "t");
     REQUIRE(producer);
     for (int i = 0; i < 1000; ++i) {
-      Message message;
-      message.value = "message " + std::to_string(i);
+      const std::string value = "message " + std::to_string(i);
+      Message message;  // only views what it is given
+      message.value = value;
       message.timestamp_ms = 1'000 + i;  // in 1970
       REQUIRE(producer->Send(message));
     }
@@ -84,14 +85,16 @@ TEST_CASE(
   REQUIRE(consumed.exit_code == 0);
   std::istringstream lines(consumed.output);
   int count = 0;
-  bool as_expected = true;
+  std::string unexpected;
   for (std::string line; std::getline(lines, line); ++count) {
     const std::int64_t timestamp = std::stoll(line);
-    as_expected = as_expected && timestamp >= before && timestamp <= after &&
-                  line.ends_with(" message " + std::to_string(count));
+    const bool expected =
+        timestamp >= before && timestamp <= after && line.ends_with(" message " + std::to_string(count));
+    if (!expected && unexpected.empty()) unexpected = line;
   }
   CHECK(count == 1000);
-  CHECK(as_expected);
+  CAPTURE(before, after);
+  CHECK(unexpected == "");
   // By time, too: nothing of it is from before.
   const auto earlier = headrace({"consume", "t", "--until", std::to_string(before) + "ms"});
   CHECK(earlier.output.empty());
