@@ -14,6 +14,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "headrace.pb.h"
 #include "headrace/admin.h"
 #include "headrace/consumer.h"
 #include "headrace/producer.h"
@@ -73,6 +74,21 @@ void ProduceMany(const ClientOptions& client, const std::string& topic, int coun
   REQUIRE(producer->Close(std::chrono::seconds(60)));
 }
 
+// Preface, Hello and a stream from the beginning, with 1 GiB of credit.
+std::string SubscribeTo(const std::string& topic) {
+  native::HelloRequest hello;
+  hello.set_version_min(1);
+  hello.set_version_max(1);
+  std::string bytes(native::kPreface);
+  native::AppendFrame(bytes, native::FrameType::kHello, 0, 1, hello);
+  native::SubscribeRequest subscribe;
+  subscribe.add_partitions()->set_topic(topic);
+  subscribe.set_credit(std::uint64_t{1} << 30);
+  native::AppendFrame(bytes, native::FrameType::kSubscribe, 0, 2, subscribe);
+  return bytes;
+}
+
+#ifndef HEADRACE_SANITIZED
 // The limit at which the broker can open `count` descriptors more.
 std::uint64_t LimitFor(const BrokerProcess& broker, std::uint64_t count) {
   const std::string directory = "/proc/" + std::to_string(broker.pid()) + "/fd/";
@@ -118,15 +134,17 @@ bool ProducesAndConsumes(Producer& producer, Consumer& consumer, const std::stri
   return record && *record != nullptr && (*record)->value == value;
 }
 
+#endif
+
 }  // namespace
 
-TEST_CASE("SIGTERM with 1,000 connections, ten of them streams of stopped clients: within 5 s, and clean") {
+TEST_CASE("SIGTERM with 1,000 connections, twenty of them streams nobody reads: within 5 s, and clean") {
   rlimit limit{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
   limit.rlim_cur = limit.rlim_max;
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
   constexpr std::size_t kStopped = 10;
-  constexpr std::size_t kOthers = 990;
+  constexpr std::size_t kOthers = 980;
   BrokerProcess broker({"--ephemeral"});
   REQUIRE(broker.ready());
   const ClientOptions client = Client(broker);
@@ -152,6 +170,11 @@ TEST_CASE("SIGTERM with 1,000 connections, ten of them streams of stopped client
     return streaming([](const ConnectionInfo& one) { return one.bytes_out > 100'000; }) >= kStopped;
   }));
   for (const auto& one : stopped) one->Stop();
+  std::vector<std::unique_ptr<RawSocket>> unread;  // with more credit than their sockets hold
+  for (std::size_t i = 0; i < kStopped; ++i) {
+    unread.push_back(std::make_unique<RawSocket>(broker.port()));
+    REQUIRE(unread.back()->Send(SubscribeTo("t")));
+  }
   ProduceMany(client, "t", 40'000, 1000);
   REQUIRE(WaitUntil([&] {
     return streaming([](const ConnectionInfo& one) { return one.seconds_stalled > 0; }) >= kStopped;
@@ -163,7 +186,7 @@ TEST_CASE("SIGTERM with 1,000 connections, ten of them streams of stopped client
     if (i % 3 == 0) others.back()->Send(native::kPreface);
     if (i % 3 == 1) others.back()->Send(std::string(native::kPreface) + BigEndian32(100) + "half a frame");
   }
-  CHECK(WaitUntil([&] { return admin->Stats()->connections >= kStopped + kOthers; }));
+  CHECK(WaitUntil([&] { return admin->Stats()->connections >= 2 * kStopped + kOthers; }));
   const auto began = std::chrono::steady_clock::now();
   broker.Signal(SIGTERM);
   CHECK(broker.WaitForExit(std::chrono::seconds(20)) == 0);
@@ -172,6 +195,8 @@ TEST_CASE("SIGTERM with 1,000 connections, ten of them streams of stopped client
   CHECK(took.count() < 5);
 }
 
+// Not under the sanitizers: they open a pipe to look at a pointer, and take its failure for a bad pointer.
+#ifndef HEADRACE_SANITIZED
 TEST_CASE(
     "Out of descriptors: those connected are served, one log line, no spinning; then all are accepted") {
   BrokerProcess broker({"--ephemeral"});
@@ -194,7 +219,9 @@ TEST_CASE(
     REQUIRE(sockets.back()->connected());  // by the kernel: they wait in its queue
     sockets.back()->Send(native::kPreface);
   }
-  REQUIRE(WaitUntil([&] { return CountLines(broker.errors(), "accepting pauses") > 0; }));
+  const bool paused = WaitUntil([&] { return CountLines(broker.errors(), "accepting pauses") > 0; });
+  INFO(broker.errors());
+  REQUIRE(paused);
   CHECK_THAT(broker.errors(), Catch::Contains("open files") && Catch::Contains("ulimit"));
   // Some seconds of it.
   const double before = CpuOf(broker);
@@ -224,3 +251,4 @@ TEST_CASE(
   broker.Signal(SIGTERM);
   CHECK(broker.WaitForExit(std::chrono::seconds(10)) == 0);
 }
+#endif
