@@ -102,8 +102,10 @@ absl::Status Broker::OpenStorage() {
   ASSIGN_OR_RETURN(producer_ids_, topic::ProducerIds::Open(files_, config_.data));
   topic::JanitorOptions janitor;
   janitor.retention_interval = std::chrono::milliseconds(config_.retention_check_ms);
-  janitor_ = std::make_unique<topic::Janitor>(*registry_, *disk_, janitor,
-                                              [log](const std::string& error) { log->error("{}", error); });
+  topic::JanitorLog lines;
+  lines.error = [log](const std::string& line) { log->error("{}", line); };
+  lines.info = [log](const std::string& line) { log->info("{}", line); };
+  janitor_ = std::make_unique<topic::Janitor>(*registry_, *disk_, janitor, std::move(lines));
   return absl::OkStatus();
 }
 

@@ -4,9 +4,8 @@
 
 namespace headrace::topic {
 
-Janitor::Janitor(TopicRegistry& registry, DiskGuard& disk, const JanitorOptions& options,
-                 std::function<void(const std::string&)> report)
-    : registry_(registry), disk_(disk), options_(options), report_(std::move(report)) {
+Janitor::Janitor(TopicRegistry& registry, DiskGuard& disk, const JanitorOptions& options, JanitorLog log)
+    : registry_(registry), disk_(disk), options_(options), log_(std::move(log)) {
   thread_ = std::thread([this] { Run(); });
   compaction_thread_ = std::thread([this] { RunCompaction(); });
 }
@@ -48,7 +47,7 @@ void Janitor::ApplyRetention() {
   for (const TopicPtr& topic : registry_.All()) {
     for (const auto& partition : topic->partitions) {
       const auto deleted = partition->ApplyRetention();
-      if (!deleted.ok()) report_(absl::StrCat("retention: ", deleted.status().message()));
+      if (!deleted.ok()) log_.error(absl::StrCat("retention: ", deleted.status().message()));
     }
   }
 }
@@ -81,12 +80,12 @@ void Janitor::Compact(Partition& partition) {
     return Pause(std::chrono::milliseconds(bytes * 1000 / options_.compaction_rate_max));
   };
   const auto result = partition.Compact(std::move(limits));
-  if (!result.ok()) return report_(std::string(result.status().message()));
+  if (!result.ok()) return log_.error(std::string(result.status().message()));
   if (result->segments_before == 0) return;
-  report_(absl::StrCat(partition.name(), ": compacted ", result->segments_before, " segments of ",
-                       result->bytes_before, " bytes to ", result->segments_after, " of ",
-                       result->bytes_after, "; ", result->records_dropped,
-                       " records replaced or deleted, in ", result->passes, " passes"));
+  log_.info(absl::StrCat(partition.name(), ": compacted ", result->segments_before, " segments of ",
+                         result->bytes_before, " bytes to ", result->segments_after, " of ",
+                         result->bytes_after, "; ", result->records_dropped,
+                         " records replaced or deleted, in ", result->passes, " pass(es)"));
 }
 
 }  // namespace headrace::topic

@@ -19,13 +19,17 @@ struct JanitorOptions {
   std::uint64_t compaction_rate_max = std::uint64_t{64} << 20;  // bytes read per second
 };
 
+// Where the janitor's lines go. Called on either of its threads.
+struct JanitorLog {
+  std::function<void(const std::string&)> error;
+  std::function<void(const std::string&)> info;  // what was compacted
+};
+
 // One thread for all partitions, owned by the broker, and one for compaction, which may take long. An idle
 // partition costs it a look, no timer of its own.
 class Janitor {
  public:
-  // `report` is told of errors and of what was compacted, one line each, on either of the janitor's threads.
-  Janitor(TopicRegistry& registry, DiskGuard& disk, const JanitorOptions& options,
-          std::function<void(const std::string&)> report);
+  Janitor(TopicRegistry& registry, DiskGuard& disk, const JanitorOptions& options, JanitorLog log);
   ~Janitor();
   Janitor(const Janitor&) = delete;
   Janitor& operator=(const Janitor&) = delete;
@@ -43,7 +47,7 @@ class Janitor {
   TopicRegistry& registry_;
   DiskGuard& disk_;
   const JanitorOptions options_;
-  const std::function<void(const std::string&)> report_;
+  const JanitorLog log_;
   core::Mutex mutex_;
   core::ConditionVariable wake_;
   bool stopping_ HEADRACE_GUARDED_BY(mutex_) = false;
