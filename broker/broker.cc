@@ -126,6 +126,7 @@ void Broker::CountProduced(std::uint32_t records, std::size_t bytes) {
 void Broker::FillNativeServices() {
   native::Services& services = native_services_;
   services.topics = registry_.get();
+  services.groups = groups_.get();
   services.offsets = offsets_.get();
   services.producer_ids = producer_ids_.get();
   services.pool = pool_.get();

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/group/coordinator.h"
 #include "broker/group/offset_store.h"
 #include "broker/net/server.h"
 #include "broker/topic/producer_ids.h"
@@ -49,6 +50,7 @@ struct BrokerStatus {
 // Owned by the broker; outlives all sessions. Everything in it may be used from any thread.
 struct Services {
   topic::TopicRegistry* topics = nullptr;
+  group::Coordinator* groups = nullptr;
   group::OffsetStore* offsets = nullptr;
   topic::ProducerIds* producer_ids = nullptr;
   storage::FilePool* pool = nullptr;
