@@ -2,6 +2,8 @@
 # Installs what is missing, builds, and runs everything that decides whether Headrace is in order:
 #   tidy      the tree's own rules
 #   release   GCC, optimised: the whole suite, end to end with the real programs, and the installed package
+#   clients   real Kafka clients against the release build, and its answers beside Apache Kafka's; what a
+#             language's registry does not hand out is left out, and said so
 #   asan      clang-19 with the address and undefined-behaviour sanitizers: the whole suite, and the fuzzers
 #   tsan      clang-19 with the thread sanitizer: all but what only repeats the others slowly
 # With names, only these. What fails fast comes first; a failure does not hide what comes after it. The last
@@ -27,7 +29,7 @@ done
 
 usage() {
   cat <<'TEXT'
-usage: tests/run.sh [tidy|release|asan|tsan ...]    all four without a name
+usage: tests/run.sh [tidy|release|clients|asan|tsan ...]    all five without a name
 
 HEADRACE_INSTALL=no   checks and installs no package
 HEADRACE_JOBS=N       compiles N files and runs N tests at once; one per core without
@@ -55,23 +57,31 @@ configure() {
   (cd "$root" && cmake --preset "$preset" "${fresh[@]}" -DHEADRACE_TESTS=ON)
 }
 
+# build PART PRESET [options of cmake --build]: configures a tree and builds it; else PART has failed, and it is
+# false.
+build() {
+  local part=$1 preset=$2
+  shift 2
+  say "$part: configuring"
+  if ! configure "$preset" >"$closing/configure.log" 2>&1; then
+    cat "$closing/configure.log"
+    printf 'the build could not be configured\n' >"$closing/$part"
+    failed+=("$part")
+    return 1
+  fi
+  say "$part: building"
+  if ! cmake --build "$root/build/$preset" --parallel "$(jobs)" "$@"; then
+    printf 'the build failed\n' >"$closing/$part"
+    failed+=("$part")
+    return 1
+  fi
+}
+
 # run_tree PRESET [options of ctest]: builds a tree and runs its tests.
 run_tree() {
   local preset=$1
   shift
-  say "$preset: configuring"
-  if ! configure "$preset" >"$closing/configure.log" 2>&1; then
-    cat "$closing/configure.log"
-    printf 'the build could not be configured\n' >"$closing/$preset"
-    failed+=("$preset")
-    return 0
-  fi
-  say "$preset: building"
-  if ! cmake --build "$root/build/$preset" --parallel "$(jobs)"; then
-    printf 'the build failed\n' >"$closing/$preset"
-    failed+=("$preset")
-    return 0
-  fi
+  build "$preset" "$preset" || return 0
   say "$preset: testing"
   if ! ctest --test-dir "$root/build/$preset" --parallel "$(jobs)" --no-tests=error "$@" 2>&1 |
     tee "$closing/output"; then
@@ -81,6 +91,17 @@ run_tree() {
   sed -n '/^[0-9]*% tests passed/,$p' "$closing/output" |
     sed '/^Label Time Summary/,/^$/d' >"$closing/$preset"
   [ -s "$closing/$preset" ] || tail -n 3 "$closing/output" >"$closing/$preset"
+}
+
+clients() {
+  local bin=$root/build/release/bin
+  build clients release --target headrace-broker headrace || return 0
+  say "clients: testing"
+  if ! "$root/tests/clients/run.sh" --headrace "$bin" --and-compare 2>&1 | tee "$closing/output"; then
+    failed+=(clients)
+  fi
+  grep -E '^clients: [0-9]+ passed|^differential: [0-9]+ |^(clients|differential): (FAILED|UNKNOWN|not run)' \
+    "$closing/output" >"$closing/clients" || tail -n 3 "$closing/output" >"$closing/clients"
 }
 
 # The closing lines once more, of all trees together, so that nobody has to search for them.
@@ -104,9 +125,9 @@ main() {
     usage
     return 0
   fi
-  [ $# -gt 0 ] || parts=(tidy release asan tsan)
+  [ $# -gt 0 ] || parts=(tidy release clients asan tsan)
   for part in "${parts[@]}"; do
-    case "$part" in tidy | release | asan | tsan) ;; *)
+    case "$part" in tidy | release | clients | asan | tsan) ;; *)
       usage >&2
       exit 2
       ;;
@@ -116,7 +137,7 @@ main() {
   "$root/broker/install.sh" tests
   for part in "${parts[@]}"; do
     case "$part" in
-      tidy) tidy ;;
+      tidy | clients) "$part" ;;
       release | asan) run_tree "$part" ;;
       tsan) run_tree tsan --label-exclude 'e2e-slow|fuzz|tidy' ;;
     esac

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Makes the matrix of clients from a run's results: client, version, what was run, passed.
 
-  matrix.py RESULTS_FILE [--matrix]    prints it; with --matrix it also replaces the marked block of README.md
+  matrix.py RESULTS_FILE [--matrix]    prints it; with --matrix it also replaces the marked blocks of
+                                       tests/clients/README.md and, in short, of the README at the top
 """
 
 import json
 import os
 import sys
 
-from clients import CHECKS, CLIENTS, HERE
+from clients import CHECKS, CLIENTS, HERE, ROOT
 
 README = os.path.join(HERE, "README.md")
+TOP_README = os.path.join(ROOT, "README.md")
 
 
 def replace_block(path, name, text):
@@ -43,6 +45,14 @@ def table(results):
     return "\n".join(lines) + "\n"
 
 
+def summary(results):
+    lines = ["| client | version | checks passed |", "|---|---|---|"]
+    for row in rows(results):
+        what, version, _, verdict = row.strip("| ").split(" | ")
+        lines.append(f"| {what} | {version} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         results = [json.loads(line) for line in file]
@@ -50,6 +60,7 @@ def main():
     print(text, end="")
     if "--matrix" in sys.argv[2:]:
         replace_block(README, "matrix", text)
+        replace_block(TOP_README, "matrix", summary(results))
         replace_block(README, "checks", "".join(f"- `{name}`: {what}\n" for name, what in CHECKS.items()))
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs real Kafka clients against a broker and says what each of them could do. Installs what Debian has; what
 # comes from a language's package registry is left out, and said so, where it cannot be had.
-#   run.sh --headrace BIN_DIR [client ...]     against a fresh Headrace from that build
+#   run.sh --headrace BIN_DIR [client ...]     against a fresh Headrace from that build; with --and-compare
+#                                              then also what --compare does, if Apache Kafka can be had
 #   run.sh --kafka [client ...]                the same against Apache Kafka
 #   run.sh --compare BIN_DIR                   the same requests to both: tests/clients/differential.py
 #   run.sh --broker HOST:PORT [client ...]     against a broker that is there, taken for a Headrace
@@ -19,18 +20,23 @@ headrace_pid=''
 say() { printf 'clients: [%3d s] %s\n' "$SECONDS" "$*"; }
 
 usage() {
-  sed -n '2,9s/^# \{0,1\}//p' "$0"
+  sed -n '2,10s/^# \{0,1\}//p' "$0"
 }
 
 clean_up() {
-  if [ -n "$headrace_pid" ]; then
-    kill "$headrace_pid" 2>/dev/null || true
-    wait "$headrace_pid" 2>/dev/null || true
-  fi
+  stop_headrace
   if [ -n "$work" ]; then
     "$here/kafka.sh" stop "$work/kafka"
     rm -rf -- "$work"
   fi
+}
+
+stop_headrace() {
+  [ -n "$headrace_pid" ] || return 0
+  kill "$headrace_pid" 2>/dev/null || true
+  wait "$headrace_pid" 2>/dev/null || true
+  headrace_pid=''
+  rm -rf -- "$work/headrace" "$work/ready"
 }
 
 # A Headrace with its data in this run's directory; $broker is its address. Its log stays in build/clients.
@@ -51,6 +57,16 @@ start_headrace() {
   }
 }
 
+# Compares if the clients' run brought Apache Kafka's jars along, or could.
+compare_if_possible() {
+  if ! "$here/kafka.sh" get >"$work/get.log" 2>&1; then
+    printf 'differential: not run: Apache Kafka cannot be had: %s\n' "$(tail -n 1 "$work/get.log")"
+    return 0
+  fi
+  stop_headrace
+  compare "$1"
+}
+
 compare() {
   local bin=$1 kafka
   kafka=$("$here/kafka.sh" start "$work/kafka")
@@ -60,7 +76,7 @@ compare() {
 }
 
 main() {
-  local kind='' where='' matrix=() clients=() broker='' jobs
+  local kind='' where='' matrix=() clients=() broker='' jobs and_compare=no
   while [ $# -gt 0 ]; do
     case "$1" in
       --headrace | --broker | --compare)
@@ -69,6 +85,7 @@ main() {
         shift
         ;;
       --kafka) kind=kafka ;;
+      --and-compare) and_compare=yes ;;
       --matrix) matrix=(--matrix) ;;
       --help | -h)
         usage
@@ -108,6 +125,7 @@ main() {
   python3 -B "$here/run_clients.py" "$broker" "$results" --jobs "$jobs" "${clients[@]}" || outcome=$?
   python3 -B "$here/matrix.py" "$results" "${matrix[@]}"
   say "every result is in ${results#"$root"/}"
+  if [ "$kind$and_compare" = headraceyes ]; then compare_if_possible "$where" || outcome=$?; fi
   return "$outcome"
 }
 

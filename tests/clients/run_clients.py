@@ -39,14 +39,14 @@ class Results:
     def __init__(self, path):
         self._file = open(path, "w", encoding="utf-8")
         self._mutex = threading.Lock()
-        self.failures = 0
+        self.counts = {True: 0, False: 0, None: 0}
 
     def add(self, client, version, check, passed, detail, seconds):
         entry = {"client": client.name, "version": version, "check": check, "passed": passed,
                  "detail": detail, "seconds": round(seconds, 2)}
         word = {True: "ok", False: "FAILED", None: "not run"}[passed]
         with self._mutex:
-            self.failures += passed is False
+            self.counts[passed] += 1
             self._file.write(json.dumps(entry) + "\n")
             self._file.flush()
             print(f"clients: {word:7} {client.name} {check} {seconds:.1f} s {detail}".rstrip(), flush=True)
@@ -133,7 +133,9 @@ def main():
                 for client in chosen]
         for each in runs:
             each.result()
-    return 1 if results.failures else 0
+    counts = results.counts
+    print(f"clients: {counts[True]} passed, {counts[False]} failed, {counts[None]} skipped", flush=True)
+    return 1 if counts[False] else 0
 
 
 if __name__ == "__main__":
