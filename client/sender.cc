@@ -129,12 +129,20 @@ bool Sender::EnsureConnected(TimePoint now) {
   if (!opened) {
     last_trouble_ = opened.error().message;
     connect_at_ = SteadyClock::now() + connect_backoff_.Next();
+    ReportOutage(opened.error());
     return false;
   }
   connection_ = std::move(*opened);
+  ReportOutage(std::nullopt);
   connect_backoff_.Reset();
   accumulator_.CountReconnect();
   return true;
+}
+
+void Sender::ReportOutage(const std::optional<Error>& why) {
+  if (outage_ == why.has_value() || stopping_.load()) return;
+  outage_ = why.has_value();
+  if (options_.producer.on_outage) options_.producer.on_outage(why);
 }
 
 void Sender::LoseConnection(const Error& why) {

@@ -48,6 +48,7 @@ class Sender {
   void Run();
   void Step();
   bool EnsureConnected(TimePoint now);
+  void ReportOutage(const std::optional<Error>& why);
   void LoseConnection(const Error& why);
 
   void FailExpired(TimePoint now);
@@ -87,6 +88,7 @@ class Sender {
   Backoff retry_backoff_;
   Backoff connect_backoff_;
   TimePoint connect_at_{};
+  bool outage_ = false;  // reported and not over
   TimePoint expire_at_{};
   std::string last_trouble_;  // for the message of a delivery timeout
 

@@ -57,8 +57,8 @@ configure() {
   (cd "$root" && cmake --preset "$preset" "${fresh[@]}" -DHEADRACE_TESTS=ON)
 }
 
-# build PART PRESET [options of cmake --build]: configures a tree and builds it; else PART has failed, and it is
-# false.
+# build PART PRESET [options of cmake --build]: configures a tree and builds it. False, and PART has failed,
+# if it cannot.
 build() {
   local part=$1 preset=$2
   shift 2

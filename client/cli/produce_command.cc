@@ -24,7 +24,8 @@ namespace {
 // A line is held whole in memory; the topic's max.message.bytes is mostly far below this.
 constexpr std::size_t kLineSizeMax = 64U << 20;
 constexpr std::chrono::milliseconds kFlushWait{250};
-constexpr std::chrono::seconds kCloseWait{130};  // a little over the producer's delivery timeout
+constexpr std::chrono::seconds kDeliveryTimeout{120};
+constexpr std::chrono::seconds kCloseWait = kDeliveryTimeout + std::chrono::seconds(10);
 
 struct ProduceArguments {
   std::string topic;
@@ -182,6 +183,21 @@ class ProduceRun {
   double seconds_ = 0;
 };
 
+// Says that the broker is gone, since the retries take their time, and that it is back.
+void NoteOutage(const std::optional<Error>& why) {
+  PrintNote(why ? "headrace: " + why->message + "; trying again for " + HumanSeconds(kDeliveryTimeout.count())
+                : std::string("headrace: the broker is back"));
+}
+
+ProducerOptions OptionsFor(const ProduceArguments& arguments, Codec codec) {
+  ProducerOptions options;
+  options.compression = codec;
+  options.acknowledge = !arguments.no_ack;
+  options.delivery_timeout = kDeliveryTimeout;
+  options.on_outage = NoteOutage;
+  return options;
+}
+
 int Produce(Context& context, const ProduceArguments& arguments) {
   const auto codec = ParseCodec(arguments.compression);
   if (!codec) return context.FailUsage("--compression is none, gzip, snappy, lz4 or zstd");
@@ -201,7 +217,7 @@ int Produce(Context& context, const ProduceArguments& arguments) {
   const auto connect = [&] {
     const SignalMask mask;
     return Producer::Connect(context.ClientOptionsFor("produce"), arguments.topic,
-                             {.compression = *codec, .acknowledge = !arguments.no_ack});
+                             OptionsFor(arguments, *codec));
   };
   auto producer = connect();
   if (!producer) return context.FailForTopic(producer.error(), arguments.topic);

@@ -34,6 +34,9 @@ struct ProducerOptions {
   // False: the broker sends no answer, messages count as delivered once the system took them, and a lost
   // connection loses them silently.
   bool acknowledge = true;
+  // Called when the broker could not be reached again, with the reason, and when it is back (nullopt). On the
+  // producer's thread; must not wait for the producer.
+  std::function<void(const std::optional<Error>&)> on_outage = nullptr;
 };
 
 // A message as Send takes it. Everything is copied before Send returns.

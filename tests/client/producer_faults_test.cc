@@ -1,5 +1,6 @@
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <future>
 #include <mutex>
 #include <random>
 #include <set>
@@ -148,6 +149,32 @@ TEST_CASE("Producer: a broker that restarts loses nothing") {
   REQUIRE(producer.Flush(kLong));
   CheckComplete(broker);
   CHECK(producer.stats().reconnects >= 1);
+}
+
+TEST_CASE("Producer: an outage is told once, with the reason, and so is its end") {
+  FakeBroker broker;
+  std::promise<std::string> lost;
+  std::promise<void> back;
+  ClientOptions options(broker.address());
+  options.backoff_min = milliseconds(1);
+  options.backoff_max = milliseconds(5);
+  ProducerOptions producer_options;
+  producer_options.on_outage = [&](const std::optional<Error>& why) {
+    if (why)
+      lost.set_value(why->message);  // a second one would throw
+    else
+      back.set_value();
+  };
+  Result<Producer> producer = Producer::Connect(options, "orders", producer_options);
+  REQUIRE(producer);
+  broker.Stop();
+  REQUIRE(producer->Send("", "during the outage"));
+  auto reason = lost.get_future();
+  REQUIRE(reason.wait_for(kLong) == std::future_status::ready);
+  CHECK_THAT(reason.get(), Catch::Contains(broker.address()));
+  broker.Start();
+  CHECK(back.get_future().wait_for(kLong) == std::future_status::ready);
+  CHECK(producer->Close(kLong));
 }
 
 TEST_CASE("Producer: a request without answer is sent again over another connection") {
