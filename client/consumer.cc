@@ -1,15 +1,12 @@
-#include "headrace/consumer.h"
-
 #include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "client/admin_values.h"
-#include "client/connection.h"
+#include "client/consumer_impl.h"
 #include "client/consumer_start.h"
 #include "client/error.h"
-#include "client/push_decoder.h"
-#include "client/receiver.h"
+#include "client/group_join.h"
 #include "client/topic.h"
 
 namespace headrace {
@@ -24,75 +21,34 @@ DecoderOptions DecoderOptionsOf(const std::string& topic, const ConsumerOptions&
 
 }  // namespace
 
-// The caller's side of a consumer: positions, the push being decoded, and the chunk of it being handed out.
-class Consumer::Impl {
- public:
-  Impl(ReceiverOptions receiver, ConsumerOptions options, const std::vector<StartingPoint>& points,
-       std::shared_ptr<BufferPool> pool, std::unique_ptr<Connection> connection);
-
-  Result<Records> Poll(TimePoint deadline);
-  Result<const Record*> Next(TimePoint deadline);
-  Result<void> Seek(std::uint32_t partition, std::int64_t offset);
-  Result<void> Skip(std::uint32_t partition, std::int64_t offset);
-  Result<void> Commit(const std::vector<std::pair<std::uint32_t, std::int64_t>>& offsets);
-  void Close();
-
-  std::optional<std::size_t> FindSlot(std::uint32_t partition) const;
-  std::vector<PartitionPosition> positions() const;
-  bool caught_up() const;
-
-  const ConsumerOptions options;
-  const std::string topic;
-  std::optional<Error> error;  // of the last iteration
-  bool closed = false;
-  Receiver receiver;
-
- private:
-  friend class Consumer;
-  struct Partition {
-    std::uint32_t number = 0;
-    std::int64_t position = 0;
-    std::int64_t end_at_connect = 0;
-    std::optional<Error> error;                       // until Seek
-    std::optional<std::int64_t> offset_after_damage;  // where Skip goes
-  };
-
-  // Makes chunk_ the next records, or leaves it empty at the deadline and at the end.
-  Result<void> Fetch(TimePoint deadline);
-  Result<bool> Decode();
-  void StartDecoding(StreamEvent event);
-  void FinishChunk();
-  void StopDecoding();
-  bool HasEnded() const;
-  Result<std::size_t> SlotOf(std::uint32_t partition) const;
-
-  const std::string topic_id_;
-  const std::chrono::milliseconds request_timeout_;
-  std::vector<Partition> partitions_;
-  PushDecoder decoder_;
-  std::size_t slot_ = 0;  // of the push being decoded, and of the chunk
-  std::int64_t high_watermark_ = -1;
-  std::span<const Record> chunk_;  // what is left of it
-  std::int64_t chunk_end_ = 0;     // position after the chunk
-};
-
 Consumer::Impl::Impl(ReceiverOptions receiver_options, ConsumerOptions consumer_options,
                      const std::vector<StartingPoint>& points, std::shared_ptr<BufferPool> pool,
-                     std::unique_ptr<Connection> connection)
+                     std::unique_ptr<Connection> connection, std::optional<GroupMember> member)
     : options(std::move(consumer_options)),
       topic(receiver_options.topic.name),
-      receiver(receiver_options, points, std::move(pool), std::move(connection)),
+      receiver(receiver_options, points, std::move(pool), std::move(connection), std::move(member)),
       topic_id_(receiver_options.topic.id),
       request_timeout_(receiver_options.client.request_timeout),
+      grouped_(!options.group.empty()),
       decoder_(DecoderOptionsOf(topic, options)) {
   for (const StartingPoint& point : points) {
-    partitions_.push_back({point.partition, point.offset, point.high_watermark, {}, {}});
+    partitions_.push_back({point.partition, point.offset, point.high_watermark, point.offset, -1, {}, {}});
   }
 }
 
-Result<Records> Consumer::Impl::Poll(TimePoint deadline) {
+Result<void> Consumer::Impl::Begin(Consumer& consumer) {
+  if (!grouped_) return {};
+  if (in_callback_) {
+    return Error{error_number::kInvalidRequest, "a callback of the consumer may not poll it", false};
+  }
+  if (std::exchange(handed_out_, false)) partitions_[slot_].processed = partitions_[slot_].position;
+  return receiver.Poll() ? FollowGroup(consumer) : Result<void>();
+}
+
+Result<Records> Consumer::Impl::Poll(Consumer& consumer, TimePoint deadline) {
+  if (Result<void> begun = Begin(consumer); !begun) return begun.error();
   if (chunk_.empty()) {
-    if (Result<void> fetched = Fetch(deadline); !fetched) return fetched.error();
+    if (Result<void> fetched = Fetch(consumer, deadline); !fetched) return fetched.error();
   }
   Records records;
   if (chunk_.empty()) {
@@ -106,9 +62,10 @@ Result<Records> Consumer::Impl::Poll(TimePoint deadline) {
   return records;
 }
 
-Result<const Record*> Consumer::Impl::Next(TimePoint deadline) {
+Result<const Record*> Consumer::Impl::Next(Consumer& consumer, TimePoint deadline) {
+  if (Result<void> begun = Begin(consumer); !begun) return begun.error();
   if (chunk_.empty()) {
-    if (Result<void> fetched = Fetch(deadline); !fetched) return fetched.error();
+    if (Result<void> fetched = Fetch(consumer, deadline); !fetched) return fetched.error();
     if (chunk_.empty()) return static_cast<const Record*>(nullptr);
   }
   const Record* record = &chunk_.front();
@@ -117,18 +74,24 @@ Result<const Record*> Consumer::Impl::Next(TimePoint deadline) {
   } else {
     chunk_ = chunk_.subspan(1);
     partitions_[slot_].position = record->offset + 1;
+    handed_out_ = true;
   }
   return record;
 }
 
 void Consumer::Impl::FinishChunk() {
   partitions_[slot_].position = chunk_end_;
+  handed_out_ = true;
   chunk_ = {};
 }
 
-Result<void> Consumer::Impl::Fetch(TimePoint deadline) {
+Result<void> Consumer::Impl::Fetch(Consumer& consumer, TimePoint deadline) {
   if (closed) return Error{error_number::kClosed, "the consumer was closed", false};
   while (true) {
+    if (grouped_ && receiver.Poll()) {
+      if (Result<void> followed = FollowGroup(consumer); !followed) return followed;
+    }
+    if (group_failure_) return *group_failure_;
     for (const Partition& partition : partitions_) {
       if (partition.error) return *partition.error;
     }
@@ -140,6 +103,7 @@ Result<void> Consumer::Impl::Fetch(TimePoint deadline) {
     if (HasEnded()) return {};
     Result<std::optional<StreamEvent>> event = receiver.Next(deadline);
     if (!event) return event.error();
+    if (!event->has_value() && grouped_ && receiver.Poll()) continue;
     if (!event->has_value()) return {};
     if ((*event)->error) {
       partitions_[(*event)->slot].error = (*event)->error;
@@ -175,7 +139,7 @@ Result<bool> Consumer::Impl::Decode() {
     return true;
   }
   // Also a push without a record for the caller moves the position: past what was compacted away.
-  partition.position = chunk_end_;
+  partition.position = partition.processed = chunk_end_;
   StopDecoding();
   return false;
 }
@@ -186,9 +150,9 @@ void Consumer::Impl::StopDecoding() {
 }
 
 bool Consumer::Impl::HasEnded() const {
-  return options.stop_at_end && std::all_of(partitions_.begin(), partitions_.end(), [](const Partition& p) {
-           return p.position >= p.end_at_connect;
-         });
+  if (!options.stop_at_end || (grouped_ && !receiver.settled())) return false;
+  return std::all_of(partitions_.begin(), partitions_.end(),
+                     [](const Partition& p) { return p.position >= p.end_at_connect; });
 }
 
 std::optional<std::size_t> Consumer::Impl::FindSlot(std::uint32_t partition) const {
@@ -218,7 +182,7 @@ Result<void> Consumer::Impl::Seek(std::uint32_t partition, std::int64_t offset) 
     StopDecoding();
   }
   Partition& sought = partitions_[*slot];
-  sought.position = offset;
+  sought.position = sought.processed = offset;
   sought.error.reset();
   sought.offset_after_damage.reset();
   receiver.Seek(*slot, offset);
@@ -242,8 +206,19 @@ Result<void> Consumer::Impl::Skip(std::uint32_t partition, std::int64_t offset) 
                false};
 }
 
-Result<void> Consumer::Impl::Commit(const std::vector<std::pair<std::uint32_t, std::int64_t>>& offsets) {
+Result<void> Consumer::Impl::Commit(const Positions& offsets) {
   if (closed) return Error{error_number::kClosed, "the consumer was closed", false};
+  if (!grouped_) return CommitNamed(offsets);
+  if (offsets.empty()) return {};
+  Result<void> done = receiver.Commit(offsets, DeadlineAfter(request_timeout_));
+  for (Partition& partition : partitions_) {
+    const auto at = offsets.find(partition.number);
+    if (done && at != offsets.end()) partition.committed = at->second;
+  }
+  return done;
+}
+
+Result<void> Consumer::Impl::CommitNamed(const Positions& offsets) {
   if (options.name.empty()) {
     return Error{error_number::kInvalidRequest, "to commit, ConsumerOptions::name must say under which name",
                  false};
@@ -268,7 +243,9 @@ Result<void> Consumer::Impl::Commit(const std::vector<std::pair<std::uint32_t, s
   return {};
 }
 
-void Consumer::Impl::Close() {
+void Consumer::Impl::Close(Consumer* consumer, TimePoint deadline) {
+  if (closed) return;
+  if (grouped_) LeaveGroup(consumer, deadline);
   if (decoder_.active()) StopDecoding();
   receiver.Stop();
   closed = true;
@@ -285,6 +262,7 @@ std::vector<PartitionPosition> Consumer::Impl::positions() const {
 }
 
 bool Consumer::Impl::caught_up() const {
+  if (grouped_ && !receiver.settled()) return false;
   const std::vector<PartitionPosition> all = positions();
   return std::all_of(all.begin(), all.end(), [](const auto& p) { return p.position >= p.high_watermark; });
 }
@@ -303,20 +281,29 @@ Result<Consumer> Consumer::Connect(const ClientOptions& options, std::string top
   const TimePoint deadline = DeadlineAfter(options.request_timeout);
   Result<TopicFacts> facts = LookUpTopic(**opened, topic, deadline);
   if (!facts) return facts.error();
-  const Result<std::vector<StartingPoint>> points = FindStart(**opened, *facts, consumer_options, deadline);
-  if (!points) return points.error();
+  std::vector<StartingPoint> points;
+  std::optional<GroupMember> member;
+  if (consumer_options.group.empty()) {
+    auto found = FindStart(**opened, *facts, consumer_options, deadline);
+    if (!found) return found.error();
+    points = std::move(*found);
+  } else {
+    auto joined = JoinGroup(**opened, options, *facts, consumer_options, deadline);
+    if (!joined) return joined.error();
+    member.emplace(std::move(*joined));
+  }
   ReceiverOptions receiver{options, std::move(*facts), std::max<std::size_t>(consumer_options.window_size, 1),
                            consumer_options.unreachable_after};
-  return Consumer(std::make_unique<Impl>(std::move(receiver), consumer_options, *points, std::move(pool),
-                                         std::move(*opened)));
+  return Consumer(std::make_unique<Impl>(std::move(receiver), consumer_options, points, std::move(pool),
+                                         std::move(*opened), std::move(member)));
 }
 
 Result<Records> Consumer::Poll(std::chrono::milliseconds wait) {
-  return impl_->Poll(DeadlineAfter(wait));
+  return impl_->Poll(*this, DeadlineAfter(wait));
 }
 
 Result<const Record*> Consumer::Next(std::chrono::milliseconds wait) {
-  return impl_->Next(DeadlineAfter(wait));
+  return impl_->Next(*this, DeadlineAfter(wait));
 }
 
 Consumer::Iterator& Consumer::Iterator::operator++() {
@@ -355,10 +342,8 @@ Result<void> Consumer::Skip(std::uint32_t partition, std::int64_t offset) {
 }
 
 Result<void> Consumer::Commit() {
-  std::vector<std::pair<std::uint32_t, std::int64_t>> offsets;
-  for (const Impl::Partition& partition : impl_->partitions_) {
-    offsets.emplace_back(partition.number, partition.position);
-  }
+  Positions offsets;
+  for (const Impl::Partition& partition : impl_->partitions_) offsets[partition.number] = partition.position;
   return impl_->Commit(offsets);
 }
 
@@ -369,8 +354,8 @@ Result<void> Consumer::Commit(std::uint32_t partition, std::int64_t offset) {
 void Consumer::Interrupt() noexcept {
   impl_->receiver.Interrupt();
 }
-void Consumer::Close() {
-  impl_->Close();
+void Consumer::Close(std::chrono::milliseconds wait) {
+  impl_->Close(this, DeadlineAfter(wait));
 }
 const std::string& Consumer::topic() const {
   return impl_->topic;

@@ -118,7 +118,7 @@ Result<std::vector<StartingPoint>> FindStart(Connection& connection, const Topic
   Result<std::vector<std::uint32_t>> partitions = PartitionsToRead(topic, options);
   if (!partitions) return partitions.error();
   std::vector<StartingPoint> points;
-  for (const std::uint32_t p : *partitions) points.push_back({p, 0, 0, 0});
+  for (const std::uint32_t p : *partitions) points.push_back({p, 0, 0, 0, -1});
 
   const auto starts = ListOffsets(connection, topic, points, native::ListOffsetsRequest::START, 0, deadline);
   if (!starts) return starts.error();

@@ -14,6 +14,7 @@ struct StartingPoint {
   std::int64_t offset = 0;
   std::int64_t start_offset = 0;
   std::int64_t high_watermark = 0;
+  std::int64_t committed = -1;  // of a group; -1: nothing, or not asked for
 };
 
 // Asks the broker for the positions that `options` names; one entry per partition to be read. kInvalidRequest

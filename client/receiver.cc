@@ -20,15 +20,18 @@ bool IsTopicGone(int code) {
 }  // namespace
 
 Receiver::Receiver(ReceiverOptions options, const std::vector<StartingPoint>& points,
-                   std::shared_ptr<BufferPool> pool, std::unique_ptr<Connection> connection)
+                   std::shared_ptr<BufferPool> pool, std::unique_ptr<Connection> connection,
+                   std::optional<GroupMember> member)
     : options_(std::move(options)),
       credit_step_(std::max<std::size_t>(options_.window_size / 4, 1)),
       pool_(std::move(pool)),
       connection_(std::move(connection)),
-      connect_backoff_(options_.client.backoff_min, options_.client.backoff_max) {
+      connect_backoff_(options_.client.backoff_min, options_.client.backoff_max),
+      member_(std::move(member)) {
   for (const StartingPoint& point : points) {
     slots_.push_back({point.partition, point.offset, point.start_offset, point.high_watermark, false});
   }
+  connected_ = connection_ != nullptr;
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -61,8 +64,11 @@ Result<std::optional<StreamEvent>> Receiver::Next(TimePoint deadline) {
         return std::optional<StreamEvent>(std::move(event));
       }
       if (trouble_) return *std::exchange(trouble_, std::nullopt);
+      if (group_news_.load(std::memory_order_relaxed)) return std::optional<StreamEvent>();
     }
+    in_poll_.store(true);
     const Result<bool> woken = WaitFor(news_.fd(), POLLIN, deadline, &interrupt_);
+    in_poll_.store(false);
     if (woken && !*woken) return std::optional<StreamEvent>();
     news_.Drain();
   }
@@ -128,7 +134,9 @@ void Receiver::Step() {
   const TimePoint next = SendDue(now);
   Result<void> done = connection_->Write();
   if (done) done = ReadFrames();
+  if (done) done = CheckHeartbeat(now);
   if (!done) return LoseConnection(done.error());
+  if (std::exchange(again_, false)) return;
   // Woken by a frame, room to write, the caller (the wakeup, whose result is an error here) or the time.
   static_cast<void>(connection_->Wait(next, &wakeup_));
 }
@@ -147,6 +155,8 @@ bool Receiver::EnsureConnected(TimePoint now) {
     return false;
   }
   connection_ = std::move(*opened);
+  core::MutexLock lock(mutex_);
+  connected_ = true;
   return true;
 }
 
@@ -168,6 +178,12 @@ void Receiver::LoseConnection(const Error& why) {
   connect_at_ = SteadyClock::now() + connect_backoff_.Next();
   core::MutexLock lock(mutex_);
   renew_ = true;
+  connected_ = false;
+  if (member_) {
+    member_->OnConnectionLost(SteadyClock::now());
+    group_ids_.fill(0);
+    answered_.notify_all();
+  }
   if (question_ != nullptr && question_->id != 0) {
     question_->result = why;
     answered_.notify_all();
@@ -187,7 +203,8 @@ TimePoint Receiver::SendDue(TimePoint now) {
   if (question_ != nullptr && question_->id == 0) {
     question_->id = connection_->Send(question_->type, *question_->request);
   }
-  return std::min(renew_at_, now + std::chrono::hours(1));
+  const TimePoint next = std::min(renew_at_, now + std::chrono::hours(1));
+  return member_ ? std::min(next, SendForGroup(now)) : next;
 }
 
 void Receiver::Subscribe() {
@@ -236,6 +253,7 @@ Result<void> Receiver::HandleFrame(ReceivedFrame received) {
     answered_.notify_all();
     return {};
   }
+  if (member_ && HandleGroupAnswer(frame)) return {};
   // With `renew_` the caller has moved a position meanwhile, so what this stream brings is of no use.
   if (frame.correlation_id != stream_ || renew_) return {};
   if (frame.type == native::FrameType::kPush) return HandlePush(std::move(received));
@@ -299,6 +317,7 @@ void Receiver::HandleEnd(std::size_t slot, const native::Error& error, std::int6
                          std::int64_t high_watermark) {
   if (error.retriable() && !IsTopicGone(error.code())) {
     if (renew_at_ == TimePoint::max()) renew_at_ = SteadyClock::now() + connect_backoff_.Next();
+    again_ = true;
     return;
   }
   Error ended = ToError(error, PartitionName(options_.topic.name, slots_[slot].partition));

@@ -1,6 +1,7 @@
 // Receives a consumer's stream.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <deque>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "client/backoff.h"
 #include "client/connection.h"
 #include "client/consumer_start.h"
+#include "client/group_member.h"
 #include "client/topic.h"
 #include "headrace/consumer.h"
 #include "protocol/core/mutex.h"
@@ -33,8 +35,9 @@ struct ReceiverOptions {
 };
 
 // The thread that receives pushes into a queue bounded by the stream's credit, returns credit, reconnects,
-// and opens the stream again where the decoder had come. Owned by the consumer, whose caller takes events
-// out. Never decodes, and waits only in poll(2), each time with a deadline.
+// opens the stream again where the decoder had come, and carries a membership in a group out, if there is
+// one. Owned by the consumer, whose caller takes events out. Never decodes, and waits only in poll(2), each
+// time with a deadline.
 class Receiver {
  public:
   // What is known of a partition.
@@ -47,13 +50,14 @@ class Receiver {
   };
 
   Receiver(ReceiverOptions options, const std::vector<StartingPoint>& points,
-           std::shared_ptr<BufferPool> pool, std::unique_ptr<Connection> connection);
+           std::shared_ptr<BufferPool> pool, std::unique_ptr<Connection> connection,
+           std::optional<GroupMember> member = std::nullopt);
   ~Receiver() { Stop(); }
 
   // The caller's side. Thread: one, not the receiver's own; Interrupt from any, also a signal handler.
   //
-  // The next event; nullopt at the deadline. kInterrupted; kNetwork when the broker has been out of reach for
-  // long. After an event with an error, its slot has ended.
+  // The next event; nullopt at the deadline, or with news of the group. kInterrupted; kNetwork when the
+  // broker has been out of reach for long. After an event with an error, its slot has ended.
   Result<std::optional<StreamEvent>> Next(TimePoint deadline) HEADRACE_EXCLUDES(mutex_);
   // `size` bytes of pushes are no longer held; the slot has been decoded up to `offset`.
   void Release(std::size_t size) HEADRACE_EXCLUDES(mutex_);
@@ -68,6 +72,27 @@ class Receiver {
                    google::protobuf::MessageLite& response, TimePoint deadline) HEADRACE_EXCLUDES(mutex_);
   void Interrupt() noexcept;
   void Stop();
+
+  // The caller's side of a membership (receiver_group.cc). REQUIRES: there is one.
+  //
+  // Notes that the caller is alive; true if NextGroupEvent has something. Cheap enough for every record.
+  bool Poll() noexcept;
+  std::optional<GroupEvent> NextGroupEvent() HEADRACE_EXCLUDES(mutex_);
+  // Nullopt if that partition is not read.
+  std::optional<Slot> Find(std::uint32_t partition) const HEADRACE_EXCLUDES(mutex_);
+  // Reads these partitions from now on and no others; events not taken yet are dropped (and come again).
+  void Replace(const std::vector<StartingPoint>& points) HEADRACE_EXCLUDES(mutex_);
+  // Commits `positions` in the background, then tells the broker that `partitions` are given up.
+  void Release(const std::vector<std::uint32_t>& partitions, const Positions& positions)
+      HEADRACE_EXCLUDES(mutex_);
+  // Commits in the background; a failure is an event.
+  void StartCommit(const Positions& positions) HEADRACE_EXCLUDES(mutex_);
+  // Commits and waits for the answer.
+  Result<void> Commit(const Positions& positions, TimePoint deadline) HEADRACE_EXCLUDES(mutex_);
+  bool settled() const HEADRACE_EXCLUDES(mutex_);
+  // Leaves the group after what is still to be committed; returns at the deadline all the same, and at once
+  // if the broker is out of reach.
+  void Leave(TimePoint deadline) HEADRACE_EXCLUDES(mutex_);
 
  private:
   // A request of Ask; lives on the asking thread's stack, and is reached under the mutex alone.
@@ -95,6 +120,12 @@ class Receiver {
                  std::int64_t high_watermark) HEADRACE_REQUIRES(mutex_);
   void Enqueue(StreamEvent event) HEADRACE_REQUIRES(mutex_);
   void SignalNews() HEADRACE_REQUIRES(mutex_);
+  // Sends what the membership has to say; returns when it has more.
+  TimePoint SendForGroup(TimePoint now) HEADRACE_REQUIRES(mutex_);
+  // kNetwork if the broker leaves a heartbeat unanswered.
+  Result<void> CheckHeartbeat(TimePoint now) HEADRACE_EXCLUDES(mutex_);
+  // Whether the frame was an answer to the membership.
+  bool HandleGroupAnswer(const native::Frame& frame) HEADRACE_REQUIRES(mutex_);
 
   const ReceiverOptions options_;
   const std::size_t credit_step_;  // bytes: so much released is worth a request
@@ -114,6 +145,7 @@ class Receiver {
   std::uint32_t stream_ = 0;            // 0: none is open
   std::vector<std::size_t> stream_slots_;
   TimePoint renew_at_ = TimePoint::max();  // when to open the stream again after a passing error
+  bool again_ = false;                     // an answer has made something due
 
   mutable core::Mutex mutex_;
   core::ConditionVariable answered_;
@@ -125,6 +157,14 @@ class Receiver {
   std::size_t released_ HEADRACE_GUARDED_BY(mutex_) = 0;  // bytes of credit not returned yet
   std::optional<Error> trouble_ HEADRACE_GUARDED_BY(mutex_);
   Question* question_ HEADRACE_GUARDED_BY(mutex_) = nullptr;
+  bool connected_ HEADRACE_GUARDED_BY(mutex_) = false;
+  std::optional<GroupMember> member_ HEADRACE_GUARDED_BY(mutex_);
+  // Of the membership's requests under way, by their kind; 0: none.
+  std::array<std::uint32_t, std::variant_size_v<GroupMember::Request>> group_ids_
+      HEADRACE_GUARDED_BY(mutex_){};
+  std::atomic<bool> polled_{false};
+  std::atomic<bool> in_poll_{false};
+  std::atomic<bool> group_news_{false};
 
   std::thread thread_;  // last: starts when all else is there
 };

@@ -68,11 +68,7 @@ std::optional<CommittedOffset> DecodeValue(ByteSpan value) {
 }
 
 absl::Status CheckCommit(const std::string& group, const std::vector<OffsetCommit>& commits) {
-  if (group.empty() || group.size() > OffsetStore::kGroupSizeMax) {
-    return MakeError(ErrorCode::kInvalidGroupId,
-                     absl::StrCat("a group's name of ", group.size(), " bytes; it must have 1 to ",
-                                  OffsetStore::kGroupSizeMax));
-  }
+  RETURN_IF_ERROR(OffsetStore::CheckGroup(group));
   for (const OffsetCommit& commit : commits) {
     if (commit.metadata.size() <= OffsetStore::kMetadataSizeMax) continue;
     return MakeError(ErrorCode::kOffsetMetadataTooLarge,
@@ -86,6 +82,12 @@ absl::Status CheckCommit(const std::string& group, const std::vector<OffsetCommi
 
 OffsetStore::OffsetStore(topic::TopicRegistry& registry, storage::Clock& clock)
     : registry_(registry), clock_(clock) {}
+
+absl::Status OffsetStore::CheckGroup(std::string_view group) {
+  if (!group.empty() && group.size() <= kGroupSizeMax) return absl::OkStatus();
+  return MakeError(ErrorCode::kInvalidGroupId, absl::StrCat("a group's name of ", group.size(),
+                                                            " bytes; it must have 1 to ", kGroupSizeMax));
+}
 
 absl::Status OffsetStore::Load() {
   topic::CreateTopicOptions options;

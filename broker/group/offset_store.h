@@ -56,6 +56,9 @@ class OffsetStore {
 
   OffsetStore(topic::TopicRegistry& registry, storage::Clock& clock);
 
+  // kInvalidGroupId for a name that could never commit: empty, or too long.
+  static absl::Status CheckGroup(std::string_view group);
+
   // Creates the topic if it is missing, and reads what it holds. Blocking; once, before anything else.
   absl::Status Load() HEADRACE_EXCLUDES(mutex_);
 

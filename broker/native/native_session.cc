@@ -24,6 +24,7 @@ absl::Status NativeSession::OnFrame(net::ReceivedFrame received) {
   request.channel = channel_;
   request.owner = std::move(received.owner);
   request.size = received.bytes.size();
+  request.client_id = client_id_;
   if (request.frame.type == FrameType::kHello) return HandleHello(request);
   if (!greeted_) {
     return MakeError(ErrorCode::kInvalidRequest,
@@ -44,7 +45,8 @@ absl::Status NativeSession::HandleHello(const Request& request) {
     return absl::OkStatus();
   }
   greeted_ = true;
-  channel_->SetClientId(message.client_id().substr(0, kClientIdSizeMax));
+  client_id_ = std::make_shared<const std::string>(message.client_id().substr(0, kClientIdSizeMax));
+  channel_->SetClientId(*client_id_);
   HelloResponse response;
   response.set_version(kProtocolVersion);
   response.set_broker_software(absl::StrCat("headrace ", services_.version));
@@ -100,6 +102,9 @@ absl::Status NativeSession::Dispatch(const Request& request) {
       break;
     case FrameType::kFetchOffset:
       HandleFetchOffset(request);
+      break;
+    case FrameType::kGroupHeartbeat:
+      HandleGroupHeartbeat(request);
       break;
     case FrameType::kStats:
       HandleStats(request);

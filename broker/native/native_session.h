@@ -32,6 +32,7 @@ class NativeSession final : public net::Session {
   Services& services_;
   const std::shared_ptr<net::Channel> channel_;
   bool greeted_ = false;
+  std::shared_ptr<const std::string> client_id_;  // set with greeted_
   std::unordered_map<std::uint32_t, std::shared_ptr<Stream>> streams_;
   std::uint32_t last_pumped_ = 0;  // streams take turns at a socket that has run low
 };

@@ -78,6 +78,8 @@ void HandleCommitOffset(const Request& request) {
   CommitOffsetRequest message;
   const absl::Status parsed = ParseHeader(request.frame.header, message);
   if (!parsed.ok()) return AnswerError(request, parsed);
+  const absl::Status sender = CheckCommit(*request.services, message);
+  if (!sender.ok()) return AnswerError(request, sender);
   auto response = std::make_shared<CommitOffsetResponse>();
   std::vector<group::OffsetCommit> commits;
   for (const auto& entry : message.partitions()) {

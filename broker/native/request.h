@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
 #include "broker/native/services.h"
@@ -18,7 +19,8 @@ struct Request {
   std::shared_ptr<net::Channel> channel;
   std::shared_ptr<void> owner;
   Frame frame;
-  std::size_t size = 0;  // bytes as received, to be given back with the answer
+  std::size_t size = 0;                          // bytes as received, to be given back with the answer
+  std::shared_ptr<const std::string> client_id;  // as Hello said it
 };
 
 // A frame that answers `request`, without an attachment.
@@ -70,6 +72,11 @@ void HandleFetch(const Request& request);        // fetch_handler.cc
 void HandleListOffsets(const Request& request);  // offset_handlers.cc
 void HandleCommitOffset(const Request& request);
 void HandleFetchOffset(const Request& request);
-void HandleStats(const Request& request);  // stats_handler.cc
+void HandleGroupHeartbeat(const Request& request);  // group_handlers.cc
+void HandleStats(const Request& request);           // stats_handler.cc
+
+// Whether the group of this commit takes it from its sender: a member at its present epoch, or anybody while
+// the group has no members. group_handlers.cc
+absl::Status CheckCommit(const Services& services, const CommitOffsetRequest& message);
 
 }  // namespace headrace::native

@@ -1,6 +1,5 @@
 // headrace consume TOPIC: prints records until the end, a limit, or Ctrl-C.
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,8 +8,8 @@
 #include <CLI/CLI.hpp>
 
 #include "client/cli/command.h"
+#include "client/cli/consume_run.h"
 #include "client/cli/position_spec.h"
-#include "client/cli/record_format.h"
 #include "client/cli/signal_mask.h"
 #include "headrace/admin.h"
 #include "headrace/consumer.h"
@@ -19,173 +18,6 @@ namespace headrace::cli {
 namespace {
 
 using SpecKind = PositionSpec::Kind;
-
-constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
-constexpr std::chrono::seconds kCommitInterval{5};
-constexpr std::chrono::seconds kPollWait{1};
-
-struct ConsumeArguments {
-  std::string topic;
-  std::vector<std::uint32_t> partitions;
-  std::string from;
-  std::string until;
-  std::uint64_t count = 0;  // 0: no limit
-  bool follow = false;
-  std::string format = "%v";
-  std::optional<std::string> delimiter;
-  std::string name;
-  bool no_commit = false;
-};
-
-// Where to stop in each partition; timestamp_ms also stops at records that arrive later.
-struct Limits {
-  std::map<std::uint32_t, std::int64_t> offsets;
-  std::int64_t timestamp_ms = kNoLimit;
-};
-
-// One run of the command. Lives on main's thread.
-class ConsumeRun {
- public:
-  ConsumeRun(Context& context, const ConsumeArguments& arguments, Consumer consumer, RecordFormat format,
-             std::string delimiter, Limits limits)
-      : context_(context),
-        arguments_(arguments),
-        consumer_(std::move(consumer)),
-        format_(std::move(format)),
-        delimiter_(std::move(delimiter)),
-        limits_(std::move(limits)) {}
-
-  int Run() {
-    if (const int code = CheckPositions(); code != kDone) return code;
-    OnInterrupt([](void* consumer) { static_cast<Consumer*>(consumer)->Interrupt(); }, &consumer_);
-    for (const PartitionPosition& at : consumer_.positions()) {
-      partitions_[at.partition] = {at.position, at.position, LimitOf(at.partition) <= at.position};
-    }
-    const int code = Loop();
-    OnInterrupt(nullptr, nullptr);
-    return code == kDone ? Finish() : code;
-  }
-
- private:
-  struct PartitionState {
-    std::int64_t next = 0;       // offset of the next record to print
-    std::int64_t committed = 0;  // what was committed last, or where it began
-    bool finished = false;
-  };
-
-  // A position behind the end is a mistake, not an end that was reached.
-  int CheckPositions() {
-    for (const PartitionPosition& at : consumer_.positions()) {
-      if (at.position <= at.end_at_connect) continue;
-      std::string message = "offset " + std::to_string(at.position) +
-                            " is out of range: " + arguments_.topic + "-" + std::to_string(at.partition) +
-                            " holds ";
-      if (at.start_offset >= 0) message += std::to_string(at.start_offset) + " to ";
-      message += std::to_string(at.end_at_connect) + " (choose a partition with --partition)";
-      return context_.Fail(Error{error_number::kOffsetOutOfRange, std::move(message), false});
-    }
-    return kDone;
-  }
-
-  std::int64_t LimitOf(std::uint32_t partition) const {
-    const auto found = limits_.offsets.find(partition);
-    return found == limits_.offsets.end() ? kNoLimit : found->second;
-  }
-
-  int Loop() {
-    while (!Finished()) {
-      Result<Records> records = consumer_.Poll(std::chrono::milliseconds(0));
-      if (records && records->empty() &&
-          !records->ended) {  // nothing at hand: print what there is, then wait
-        context_.output.Flush();
-        if (const int code = CommitIfDue(); code != kDone) return code;
-        records = consumer_.Poll(kPollWait);
-      }
-      if (!records && records.error().code == error_number::kInterrupted) continue;
-      if (!records && arguments_.follow && records.error().retriable) {
-        PrintNote("headrace: " + records.error().message + "; trying again");
-        continue;
-      }
-      if (!records) return context_.Fail(records.error());
-      if (records->ended) return kDone;
-      Print(*records);
-    }
-    return kDone;
-  }
-
-  bool Finished() const {
-    if (Interrupted() || context_.output.done()) return true;
-    if (arguments_.count != 0 && printed_ == arguments_.count) return true;
-    return std::all_of(partitions_.begin(), partitions_.end(),
-                       [](const auto& entry) { return entry.second.finished; });
-  }
-
-  void Print(const Records& records) {
-    if (records.empty()) return;
-    PartitionState& state = partitions_[records.partition];
-    const std::int64_t limit = LimitOf(records.partition);
-    for (const Record& record : records) {
-      if (state.finished) return;
-      if (arguments_.count != 0 && printed_ == arguments_.count) return;
-      if (record.offset >= limit || record.timestamp_ms >= limits_.timestamp_ms) {
-        state.finished = true;
-        return;
-      }
-      PrintRecord(record);
-      ++printed_;
-      state.next = record.offset + 1;
-      state.finished = state.next >= limit;
-      if (context_.output.done()) return;
-    }
-  }
-
-  void PrintRecord(const Record& record) {
-    std::string& out = context_.output.buffer();
-    if (context_.json) {
-      AppendJsonRecord(out, arguments_.topic, record);
-    } else {
-      format_.Append(out, arguments_.topic, record);
-      out += delimiter_;
-    }
-    context_.output.Settle();
-  }
-
-  bool Commits() const { return !arguments_.name.empty() && !arguments_.no_commit; }
-
-  int CommitIfDue() {
-    const auto now = std::chrono::steady_clock::now();
-    if (!Commits() || now < next_commit_) return kDone;
-    next_commit_ = now + kCommitInterval;
-    return Commit();
-  }
-
-  // Commits what was printed and has left this program; nothing of what a closed pipe did not take.
-  int Commit() {
-    if (!Commits() || !context_.output.Flush()) return kDone;
-    for (auto& [partition, state] : partitions_) {
-      if (state.next == state.committed) continue;
-      if (const auto done = consumer_.Commit(partition, state.next); !done)
-        return context_.Fail(done.error());
-      state.committed = state.next;
-    }
-    return kDone;
-  }
-
-  int Finish() {
-    context_.output.Flush();
-    return Commit();
-  }
-
-  Context& context_;
-  const ConsumeArguments& arguments_;
-  Consumer consumer_;
-  RecordFormat format_;
-  std::string delimiter_;
-  Limits limits_;
-  std::map<std::uint32_t, PartitionState> partitions_;
-  std::uint64_t printed_ = 0;
-  std::chrono::steady_clock::time_point next_commit_ = std::chrono::steady_clock::now() + kCommitInterval;
-};
 
 // The offset of each partition that `spec` means; -1 where no record is that late.
 Result<std::map<std::uint32_t, std::int64_t>> Resolve(Context& context, const ConsumeArguments& arguments,
@@ -288,11 +120,33 @@ absl::StatusOr<Plan> MakePlan(const ConsumeArguments& arguments) {
   return plan;
 }
 
+// What excludes what, as far as CLI11 does not know it; empty if all is well.
+std::string CheckGroupUse(const ConsumeArguments& arguments, const Plan& plan) {
+  if (arguments.group.empty()) {
+    return arguments.instance_id.empty() ? "" : "--instance-id needs --group NAME";
+  }
+  if (!arguments.name.empty())
+    return "--group and --name exclude each other: a group keeps its own positions";
+  if (!arguments.partitions.empty()) return "--partition: the broker assigns the partitions of a group";
+  if (!arguments.until.empty())
+    return "--until: a member of a group does not know which partitions it will have";
+  if (plan.from && plan.from->kind == SpecKind::kBeforeEnd) {
+    return "--from -N: for a group there are beginning, end, an offset and a time (where nothing is "
+           "committed)";
+  }
+  return "";
+}
+
 int Consume(Context& context, const ConsumeArguments& arguments) {
   auto plan = MakePlan(arguments);
   if (!plan.ok()) return context.FailUsage(std::string(plan.status().message()));
+  if (const std::string wrong = CheckGroupUse(arguments, *plan); !wrong.empty())
+    return context.FailUsage(wrong);
   ConsumerOptions options;
   options.name = arguments.name;
+  options.group = arguments.group;
+  options.instance_id = arguments.instance_id;
+  options.commit_interval = std::chrono::milliseconds(0);  // the run commits what it has written
   options.partitions = arguments.partitions;
   options.stop_at_end = !arguments.follow;
   if (const auto applied = ApplyFrom(context, arguments, plan->from, options); !applied) {
@@ -300,15 +154,17 @@ int Consume(Context& context, const ConsumeArguments& arguments) {
   }
   auto limits = LimitsOf(context, arguments, plan->until);
   if (!limits) return context.FailForTopic(limits.error(), arguments.topic);
+  ConsumeRun run(context, arguments, *std::move(plan->format), plan->delimiter, *std::move(limits));
+  options.on_change = [&run](Consumer& consumer, const GroupChange& change) {
+    run.OnChange(consumer, change);
+  };
   const auto connect = [&] {
     const SignalMask mask;
     return Consumer::Connect(context.ClientOptionsFor("consume"), arguments.topic, options);
   };
   auto consumer = connect();
   if (!consumer) return context.FailForTopic(consumer.error(), arguments.topic);
-  return ConsumeRun(context, arguments, *std::move(consumer), *std::move(plan->format), plan->delimiter,
-                    *std::move(limits))
-      .Run();
+  return run.Run(*consumer);
 }
 
 }  // namespace
@@ -337,7 +193,14 @@ void AddConsumeCommand(CLI::App& app, Context& context) {
                      "What follows each record; a newline by default, unless the format ends with one");
   command.add_option("--name", arguments->name,
                      "Go on where the consumer of this name stopped, and keep its position on the broker");
-  command.add_flag("--no-commit", arguments->no_commit, "With --name: do not change its position");
+  command.add_option(
+      "--group", arguments->group,
+      "Join this group: its members share the partitions, and go on where it stopped; --from says "
+      "where, if nowhere yet");
+  command.add_option(
+      "--instance-id", arguments->instance_id,
+      "With --group: come back under this id within the session, and nobody else is disturbed");
+  command.add_flag("--no-commit", arguments->no_commit, "With --name or --group: do not change the position");
   command.callback([&context, arguments] {
     context.run = [&context, arguments] { return Consume(context, *arguments); };
   });

@@ -40,7 +40,7 @@ _headrace() {
           min.cleanable.dirty.ratio min.compaction.lag.ms min.insync.replicas" -- "$word"))
       fi
       return ;;
-    -b | --broker | -p | --partition | --partitions | -n | --count | --rate | --name | --format | --delimiter) return ;;
+    -b | --broker | -p | --partition | --partitions | -n | --count | --rate | --name | --group | --instance-id | --format | --delimiter) return ;;
   esac
 
   local options="--broker --json --help"
@@ -62,7 +62,8 @@ _headrace() {
     produce)
       options+=" --key-separator --partition --no-ack --compression --header --rate --skip-bad"
       if [[ $word != -* && -n $verb ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
-    consume) options+=" --partition --from --until --count --follow --format --delimiter --name --no-commit" ;;
+    consume) options+=" --partition --from --until --count --follow --format --delimiter --name --group \
+      --instance-id --no-commit" ;;
     offsets) options+=" --consumer --partition --set" ;;
     stats) options+=" --connections --watch --count" ;;
     bench)

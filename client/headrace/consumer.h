@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -33,6 +34,19 @@ struct Start {
   static Start Committed(Kind otherwise = Kind::kBeginning) { return {Kind::kCommitted, 0, otherwise}; }
 };
 
+class Consumer;
+
+// How the partitions that a member of a group reads have changed.
+struct GroupChange {
+  enum class Kind : std::uint8_t {
+    kAssigned,  // they are read from now on, from position()
+    kRevoked,   // they are given up after this: the last moment to commit them
+    kLost,      // they are others' already, because the broker gave this member up: a commit would be refused
+  };
+  Kind kind{};
+  std::span<const std::uint32_t> partitions;
+};
+
 struct ConsumerOptions {
   std::string name;                       // under which Commit keeps positions; needed by kCommitted
   std::vector<std::uint32_t> partitions;  // empty: all
@@ -46,8 +60,28 @@ struct ConsumerOptions {
   // A broker that cannot be reached is an error of Poll after this long, and again after each such time;
   // attempts to reconnect go on meanwhile.
   std::chrono::milliseconds unreachable_after{15'000};
-  // Poll says `ended`, and iteration ends, where the partitions ended when Connect asked.
+  // Poll says `ended`, and iteration ends, where the partitions ended when Connect asked (of a group: when
+  // they were assigned).
   bool stop_at_end = false;
+
+  // Joins this group: the broker shares the topic's partitions out among its members, and keeps one position
+  // for each partition, where whoever reads it next begins. Where nothing is committed, `start` says where.
+  // Then `name`, `partitions` and `offsets` must be empty. Members may be of other topics, or of Kafka's
+  // clients with the consumer protocol (KIP-848); one consumer reads one topic.
+  std::string group;
+  // Of a static member: who comes back under the same id within the session gets its partitions again, and
+  // meanwhile nobody does. One at a time.
+  std::string instance_id;
+  std::string assignor;  // "uniform" or "range"; empty: the broker's default
+  // What earlier calls of Poll and Next have handed out is committed so often, when a partition is revoked,
+  // and by Close. 0: by Commit alone.
+  std::chrono::milliseconds commit_interval{5'000};
+  // Who does not poll for longer leaves the group, so that others get on; the next Poll joins again. Also how
+  // long a partition that is revoked may take to be given up.
+  std::chrono::milliseconds max_poll_interval{300'000};
+  // Called within Poll, Next and Close, on the caller's thread. It may commit and ask for positions, not
+  // poll.
+  std::function<void(Consumer&, const GroupChange&)> on_change;
 };
 
 // A record; its views hold until the next call of Poll, Next, Seek or Close, or the next step of iteration.
@@ -87,9 +121,15 @@ struct PartitionPosition {
 // an offset out of range, a damaged batch and a topic that was deleted or created again are errors, and stay
 // so until Seek or Skip. Thread rule: one thread at a time, except Interrupt (any thread, also a signal
 // handler).
+//
+// In a group, every record is handed out at least once: a partition passes on only after what was processed
+// of it is committed, and records that wait for Poll are not handed out once it was revoked. Heartbeats go on
+// while the caller works.
 class Consumer {
  public:
-  // Waits for the broker, the topic and the positions, at most connect_timeout + request_timeout.
+  // Waits for the broker, the topic and the positions, at most connect_timeout + request_timeout; for a group
+  // until it is joined, with its errors: kGroupIdNotFound (the members speak Kafka's classic protocol),
+  // kUnreleasedInstanceId.
   static Result<Consumer> Connect(const ClientOptions& options, std::string topic,
                                   const ConsumerOptions& consumer_options = {});
   Consumer(Consumer&&) noexcept;
@@ -98,7 +138,8 @@ class Consumer {
 
   // Records of one partition, as soon as there are any; nothing after `wait`. Errors: kOffsetOutOfRange with
   // the valid range; kCorruptMessage with partition and offset; kUnknownTopicId; kInterrupted; a retriable
-  // error when the broker has been out of reach for long. An error leaves the positions where they were.
+  // error when the broker has been out of reach for long, or has refused an automatic commit;
+  // kFencedInstanceId. An error leaves the positions where they were.
   Result<Records> Poll(std::chrono::milliseconds wait);
   // One record; null after `wait`, or where stop_at_end ends. Errors as of Poll.
   Result<const Record*> Next(std::chrono::milliseconds wait);
@@ -142,14 +183,18 @@ class Consumer {
   // be believed, else it fails and Seek must choose.
   Result<void> Skip(std::uint32_t partition, std::int64_t offset);
 
-  // Keeps positions() under options.name on the broker; returns when they are on its disk.
+  // Keeps positions() under options.name or for the group on the broker; returns when they are on its disk.
+  // kUnknownMemberId: a partition is not this member's any more; nothing was committed.
   Result<void> Commit();
   Result<void> Commit(std::uint32_t partition, std::int64_t offset);
 
   // Makes a waiting or the next Poll return kInterrupted, once. Thread: any, also in a signal handler.
   void Interrupt() noexcept;
-  // Ends the stream and the thread, without waiting for the broker. Called by the destructor.
-  void Close();
+  // Ends the stream and the thread, without waiting for the broker. A member of a group first commits, with
+  // commit_interval, all that was handed out, and leaves; that waits for a broker in reach, at most `wait`.
+  // The destructor does the same, but does not call on_change, and does not count the records of the last
+  // Poll or Next as processed.
+  void Close(std::chrono::milliseconds wait = std::chrono::seconds(5));
 
   const std::string& topic() const;
 

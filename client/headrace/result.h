@@ -19,9 +19,13 @@ inline constexpr int kUnknownTopicOrPartition = 3;
 inline constexpr int kTimedOut = 7;
 inline constexpr int kMessageTooLarge = 10;
 inline constexpr int kNetwork = 13;
+inline constexpr int kUnknownMemberId = 25;
 inline constexpr int kTopicAlreadyExists = 36;
 inline constexpr int kInvalidRequest = 42;
+inline constexpr int kGroupIdNotFound = 69;   // to join a group: its members speak another protocol
+inline constexpr int kFencedInstanceId = 82;  // another took over the instance id
 inline constexpr int kUnknownTopicId = 100;
+inline constexpr int kUnreleasedInstanceId = 111;  // another member still has the instance id
 // Of the client itself, outside the broker's range.
 inline constexpr int kClosed = 2000;       // the object was closed
 inline constexpr int kBufferFull = 2001;   // the producer's buffer has no room (for so long as was asked)

@@ -356,6 +356,41 @@ TEST_CASE("Consumer: to commit or to begin at committed positions, it must have 
   CHECK(Consumer::Connect(To(broker), "orders", options).error().code == error_number::kInvalidRequest);
 }
 
+TEST_CASE("Consumer: what compaction took away is passed over, to the end and by every position") {
+  FakeBroker broker;
+  broker.AppendCompacted(0, 5, {});
+  broker.Append(0, {"a"});             // 5
+  broker.AppendCompacted(0, 4, {1});   // 7 of 6 to 9
+  broker.AppendCompacted(0, 3, {0});   // 10 of 10 to 12
+  broker.AppendCompacted(0, 100, {});  // 13 to 112
+  ConsumerOptions options = ToTheEnd();
+  SECTION("record by record") {
+    Consumer consumer = Connect(broker, options);
+    std::vector<std::int64_t> offsets;
+    for (const Record& record : consumer) offsets.push_back(record.offset);
+    CHECK_FALSE(consumer.error());
+    CHECK(offsets == std::vector<std::int64_t>{5, 7, 10});
+    CHECK(consumer.position(0) == 113);
+    CHECK(consumer.caught_up());
+  }
+  SECTION("beginning where there is nothing") {
+    options.start = Start::At(GENERATE(8, 9, 10));
+    Consumer consumer = Connect(broker, options);
+    CHECK(ReadToEnd(consumer) == Values{"kept"});
+    CHECK(consumer.position(0) == 113);
+  }
+  SECTION("ending where there is nothing, and going on over lost connections") {
+    Consumer consumer = Connect(broker);
+    CHECK(Read(consumer, 3) == Values{"a", "kept", "kept"});
+    broker.DropConnections();
+    broker.Append(0, {"z"});
+    const Result<const Record*> next = consumer.Next(kLong);
+    REQUIRE(next);
+    REQUIRE(*next != nullptr);
+    CHECK((*next)->offset == 113);
+  }
+}
+
 TEST_CASE("Consumer: Interrupt ends a wait, once") {
   FakeBroker broker;
   Consumer consumer = Connect(broker);

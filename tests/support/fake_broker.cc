@@ -15,6 +15,7 @@ namespace headrace::test {
 namespace {
 
 constexpr std::size_t kDecompressedMax = 64U << 20;
+constexpr std::size_t kRecordCountAt = 57;  // of a batch
 
 TimePoint FarAway() {
   return DeadlineAfter(std::chrono::hours(1));
@@ -60,7 +61,7 @@ bool SendAll(int fd, std::string& output) {
 
 }  // namespace
 
-FakeBroker::FakeBroker(std::uint32_t partitions) : partitions_(partitions) {
+FakeBroker::FakeBroker(std::uint32_t partitions) : groups_(partitions), partitions_(partitions) {
   Start();
 }
 
@@ -178,6 +179,8 @@ bool FakeBroker::HandleFrame(Session& session, native::Frame frame) {
       return HandleStreams(session, frame);
     case native::FrameType::kDescribeTopics:
       return HandleTopics(session, frame);
+    case native::FrameType::kGroupHeartbeat:
+      return HandleGroup(session, frame);
     default:
       return HandleOffsets(session, frame);
   }
@@ -217,7 +220,12 @@ bool FakeBroker::HandleOffsets(Session& session, const native::Frame& frame) {
   if (frame.type == native::FrameType::kCommitOffset) {
     const auto request = Parse<native::CommitOffsetRequest>(frame);
     native::CommitOffsetResponse response;
+    const ErrorCode refused = groups_.CheckCommit(request);
     for (const auto& entry : request.partitions()) {
+      if (refused != ErrorCode::kNone) {
+        SetError(*response.add_errors(), refused);
+        continue;
+      }
       committed_[{request.consumer(), entry.partition()}] = entry.offset();
       response.add_errors();
     }
@@ -235,6 +243,19 @@ bool FakeBroker::HandleOffsets(Session& session, const native::Frame& frame) {
     answer.set_offset(at == committed_.end() ? -1 : at->second);
   }
   Reply(session.output, frame, response);
+  return true;
+}
+
+bool FakeBroker::HandleGroup(Session& session, const native::Frame& frame) {
+  const auto answer = groups_.Heartbeat(Parse<native::GroupHeartbeatRequest>(frame));
+  if (answer.ok()) {
+    Reply(session.output, frame, *answer);
+    return true;
+  }
+  native::ErrorResponse refusal;
+  SetError(*refusal.mutable_error(), CodeOf(answer.status()));
+  native::AppendFrame(session.output, native::FrameType::kError, native::kFrameFlagResponse,
+                      frame.correlation_id, refusal);
   return true;
 }
 
@@ -309,7 +330,7 @@ std::optional<int> FakeBroker::CheckSequence(Partition& partition, const RecordB
 
 void FakeBroker::Store(Partition& partition, MutableByteSpan bytes) {
   StampBatch(bytes, partition.end, 0);
-  const std::int32_t count = RecordBatchView::Parse(bytes)->record_count();
+  const std::int32_t count = RecordBatchView::Parse(bytes)->last_offset_delta() + 1;
   partition.batches.push_back({partition.end, count, {bytes.begin(), bytes.end()}});
   partition.end += count;
 }
@@ -404,6 +425,27 @@ void FakeBroker::Append(std::uint32_t partition, const std::vector<std::string>&
   WakeSessions();
 }
 
+void FakeBroker::AppendCompacted(std::uint32_t number, std::int32_t count,
+                                 const std::vector<std::int32_t>& kept) {
+  RecordBatchBuilder builder;
+  for (std::int32_t i = 0; i < count; ++i) builder.Add({});
+  std::vector<std::byte> batch = *builder.Build();
+  batch.resize(kBatchHeaderSize);
+  for (const std::int32_t delta : kept) {
+    RecordView record;
+    record.offset = delta;
+    record.value = AsBytes("kept");
+    AppendRecord(batch, record, 0, 0);
+  }
+  StoreBigEndian(batch.data() + kRecordCountAt, static_cast<std::int32_t>(kept.size()));
+  SealBatch(batch);
+  {
+    core::MutexLock lock(mutex_);
+    Store(partitions_.at(number), batch);
+  }
+  WakeSessions();
+}
+
 void FakeBroker::Damage(std::uint32_t partition, std::int64_t offset) {
   core::MutexLock lock(mutex_);
   for (Stored& batch : partitions_.at(partition).batches) {
@@ -440,6 +482,11 @@ std::vector<std::size_t> FakeBroker::BatchSizes(std::uint32_t partition) const {
 std::map<std::pair<std::string, std::uint32_t>, std::int64_t> FakeBroker::committed() const {
   core::MutexLock lock(mutex_);
   return committed_;
+}
+
+void FakeBroker::SetCommitted(const std::string& group, std::uint32_t partition, std::int64_t offset) {
+  core::MutexLock lock(mutex_);
+  committed_[{group, partition}] = offset;
 }
 
 }  // namespace headrace::test

@@ -17,6 +17,7 @@
 #include "client/connection.h"
 #include "protocol/core/mutex.h"
 #include "protocol/core/record_batch_builder.h"
+#include "tests/support/fake_groups.h"
 
 namespace headrace::test {
 
@@ -66,6 +67,11 @@ class FakeBroker {
   std::uint64_t pushed_bytes() const { return pushed_.load(); }
   std::uint64_t credit_requests() const { return credit_requests_.load(); }
   std::map<std::pair<std::string, std::uint32_t>, std::int64_t> committed() const;
+  // Sets a group's position, as an administrator does.
+  void SetCommitted(const std::string& group, std::uint32_t partition, std::int64_t offset);
+  // A batch as compaction leaves it: of the `count` offsets it covers, only those named have a record.
+  void AppendCompacted(std::uint32_t partition, std::int32_t count, const std::vector<std::int32_t>& kept);
+  FakeGroups& groups() { return groups_; }
 
  private:
   struct Stored {
@@ -104,6 +110,7 @@ class FakeBroker {
   bool HandleProduce(Session& session, const native::Frame& frame);
   bool HandleTopics(Session& session, const native::Frame& frame);
   bool HandleOffsets(Session& session, const native::Frame& frame);
+  bool HandleGroup(Session& session, const native::Frame& frame);
   bool HandleStreams(Session& session, const native::Frame& frame);
   // Fills the answer; false if the connection is to be dropped.
   bool AppendProduced(std::uint32_t partition, MutableByteSpan bytes,
@@ -115,6 +122,7 @@ class FakeBroker {
   void CloseSessions();
   void WakeSessions();
 
+  FakeGroups groups_;
   std::uint16_t port_ = 0;
   FileDescriptor listener_;
   Wakeup stop_;
