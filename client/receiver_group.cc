@@ -42,7 +42,7 @@ Result<void> Receiver::CheckHeartbeat(TimePoint now) {
 }
 
 bool Receiver::HandleGroupAnswer(const native::Frame& frame) {
-  const auto answers = [&](std::size_t kind) {
+  const auto answers = [&](std::size_t kind) HEADRACE_REQUIRES(mutex_) {
     if (frame.correlation_id != group_ids_[kind]) return false;
     group_ids_[kind] = 0;
     again_ = true;

@@ -1,0 +1,304 @@
+// Consumer groups of the native protocol, against the real broker.
+#include <signal.h>
+
+#include <atomic>
+#include <map>
+#include <set>
+#include <thread>
+
+#include <catch2/catch.hpp>
+
+#include "headrace/admin.h"
+#include "headrace/consumer.h"
+#include "headrace/producer.h"
+#include "tests/support/broker_process.h"
+#include "tests/support/kafka_client.h"
+#include "tests/support/temp_dir.h"
+
+using namespace headrace;
+using headrace::testing::BrokerProcess;
+using headrace::testing::KafkaClient;
+using headrace::testing::TempDir;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+using Place = std::pair<std::uint32_t, std::int64_t>;
+
+void CreateOrders(const ClientOptions& client, std::uint32_t partitions) {
+  auto admin = Admin::Connect(client);
+  REQUIRE(admin);
+  CreateTopicOptions options;
+  options.partitions = partitions;
+  REQUIRE(admin->CreateTopic("orders", options));
+}
+
+void Produce(const ClientOptions& client, std::uint32_t partitions, int count) {
+  auto producer = Producer::Connect(client, "orders");
+  REQUIRE(producer);
+  for (int i = 0; i < count; ++i) {
+    Message message;
+    message.value = "v";
+    message.partition = static_cast<std::uint32_t>(i) % partitions;
+    REQUIRE(producer->Send(message));
+  }
+  REQUIRE(producer->Close());
+}
+
+std::map<std::uint32_t, std::int64_t> Committed(const ClientOptions& client) {
+  auto admin = Admin::Connect(client);
+  REQUIRE(admin);
+  const auto fetched = admin->FetchOffsets("billing", "orders");
+  REQUIRE(fetched);
+  std::map<std::uint32_t, std::int64_t> offsets;
+  for (const CommittedOffset& entry : *fetched) offsets[entry.partition] = entry.offset;
+  return offsets;
+}
+
+ConsumerOptions InGroup() {
+  ConsumerOptions options;
+  options.group = "billing";
+  options.commit_interval = milliseconds(50);
+  return options;
+}
+
+// A member that is polled by a thread of its own until told to end, and then closes.
+class RunningMember {
+ public:
+  explicit RunningMember(const ClientOptions& client) {
+    auto consumer = Consumer::Connect(client, "orders", InGroup());
+    if (!consumer) FAIL(consumer.error().message);
+    consumer_.emplace(std::move(*consumer));
+    thread_ = std::thread([this] { Run(); });
+  }
+  ~RunningMember() { Close(); }
+
+  void Close() {
+    stop_.store(true);
+    if (thread_.joinable()) thread_.join();
+  }
+  std::size_t partitions() const { return partitions_.load(); }
+  std::set<Place> seen() const {
+    const std::lock_guard lock(mutex_);
+    return seen_;
+  }
+  // What the member held in the end, with the position after what it was handed.
+  const std::map<std::uint32_t, std::int64_t>& positions() const { return positions_; }
+
+ private:
+  void Run() {
+    while (!stop_.load()) {
+      const Result<Records> records = consumer_->Poll(milliseconds(20));
+      partitions_.store(consumer_->positions().size());
+      if (!records) continue;  // such as a broker that is gone for a while
+      const std::lock_guard lock(mutex_);
+      for (const Record& record : *records) seen_.emplace(record.partition, record.offset);
+    }
+    for (const PartitionPosition& at : consumer_->positions()) positions_[at.partition] = at.position;
+    consumer_->Close();
+  }
+
+  std::optional<Consumer> consumer_;
+  std::atomic<bool> stop_{false};
+  std::atomic<std::size_t> partitions_{0};
+  mutable std::mutex mutex_;
+  std::set<Place> seen_;
+  std::map<std::uint32_t, std::int64_t> positions_;
+  std::thread thread_;
+};
+
+std::size_t Union(std::initializer_list<const RunningMember*> members) {
+  std::set<Place> all;
+  for (const RunningMember* member : members) all.merge(member->seen());
+  return all.size();
+}
+
+// Looks again every few milliseconds, so that those waited for have the processors.
+template <typename Condition>
+bool Eventually(Condition condition, seconds wait = seconds(60)) {
+  const auto deadline = std::chrono::steady_clock::now() + wait;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  return true;
+}
+
+TEST_CASE("Two members share six partitions; one leaves, and the other goes on with all") {
+  const TempDir directory;
+  const BrokerProcess broker({"--data", directory / "data", "--set", "port=0", "--ready-json"});
+  REQUIRE(broker.ready());
+  const ClientOptions client(broker.address());
+  CreateOrders(client, 6);
+  Produce(client, 6, 600);
+  RunningMember one(client);
+  REQUIRE(Eventually([&] { return one.partitions() == 6 && one.seen().size() == 600; }));
+  RunningMember two(client);
+  REQUIRE(Eventually([&] { return one.partitions() == 3 && two.partitions() == 3; }));
+  Produce(client, 6, 600);
+  REQUIRE(Eventually([&] { return Union({&one, &two}) == 1'200; }));
+  // Given up in order: what the first had read, the second did not read again.
+  CHECK(one.seen().size() + two.seen().size() == 1'200);
+  two.Close();
+  CHECK(two.positions().size() == 3);
+  for (const auto& [partition, position] : two.positions()) CHECK(position == 200);
+  REQUIRE(Eventually([&] { return one.partitions() == 6; }));
+  Produce(client, 6, 600);
+  REQUIRE(Eventually([&] { return Union({&one, &two}) == 1'800; }));
+  one.Close();
+  const auto committed = Committed(client);
+  REQUIRE(committed.size() == 6);
+  for (const auto& [partition, offset] : committed) CHECK(offset == 300);
+}
+
+TEST_CASE("A broker that was killed has lost its members; they join again and go on at the commit") {
+  const TempDir directory;
+  const std::string data = directory / "data";
+  std::optional<BrokerProcess> broker;
+  broker.emplace(std::vector<std::string>{"--data", data, "--set", "port=0", "--ready-json"});
+  REQUIRE(broker->ready());
+  const std::string port = std::to_string(broker->port());
+  const ClientOptions client(broker->address());
+  CreateOrders(client, 4);
+  Produce(client, 4, 400);
+  RunningMember one(client);
+  REQUIRE(Eventually([&] { return one.seen().size() == 400; }));
+  REQUIRE(Eventually([&] {
+    return Committed(client) == std::map<std::uint32_t, std::int64_t>{{0, 100}, {1, 100}, {2, 100}, {3, 100}};
+  }));
+  broker->Kill();
+  broker.emplace(std::vector<std::string>{"--data", data, "--set", "port=" + port, "--ready-json"});
+  REQUIRE(broker->ready());
+  RunningMember two(client);
+  REQUIRE(Eventually([&] { return one.partitions() == 2 && two.partitions() == 2; }));
+  Produce(client, 4, 400);
+  REQUIRE(Eventually([&] { return Union({&one, &two}) == 800; }));
+  // Nothing of what was committed before came again.
+  for (const Place& place : two.seen()) CHECK(place.second >= 100);
+  one.Close();
+  two.Close();
+  for (const auto& [partition, offset] : Committed(client)) CHECK(offset == 200);
+}
+
+TEST_CASE("Members under load that come and go read everything, and commit nothing they were not handed") {
+  const TempDir directory;
+  const BrokerProcess broker({"--data", directory / "data", "--set", "port=0", "--ready-json"});
+  REQUIRE(broker.ready());
+  const ClientOptions client(broker.address());
+  CreateOrders(client, 6);
+  std::atomic<bool> stop{false};
+  std::atomic<std::size_t> produced{0};
+  std::thread load([&] {
+    auto producer = Producer::Connect(client, "orders");
+    while (producer && !stop.load()) {
+      Message message;
+      message.value = "v";
+      message.partition = static_cast<std::uint32_t>(produced.load() % 6);
+      if (producer->Send(message)) ++produced;
+      if (produced.load() % 200 == 0) static_cast<void>(producer->Flush());
+    }
+    if (producer) static_cast<void>(producer->Close());
+  });
+  RunningMember one(client);
+  RunningMember two(client);
+  const bool shared = Eventually([&] { return one.partitions() == 3 && two.partitions() == 3; });
+  RunningMember three(client);
+  const bool joined = Eventually([&] { return three.partitions() == 2 && !three.seen().empty(); });
+  three.Close();
+  const bool left = Eventually([&] { return one.partitions() + two.partitions() == 6; });
+  stop.store(true);
+  load.join();
+  CHECK(shared);
+  CHECK(joined);
+  CHECK(left);
+  CHECK(Eventually([&] { return Union({&one, &two, &three}) == produced.load(); }));
+  one.Close();
+  two.Close();
+  auto positions = one.positions();
+  positions.insert(two.positions().begin(), two.positions().end());
+  CHECK(positions.size() == 6);
+  CHECK(Committed(client) == positions);
+}
+
+TEST_CASE(
+    "A group has one protocol at a time: classic members keep native ones out, and the other way round") {
+  const BrokerProcess broker({"--ephemeral"});
+  REQUIRE(broker.ready());
+  const ClientOptions client(broker.address());
+  CreateOrders(client, 2);
+  KafkaClient kafka(broker.port());
+  kafka::JoinGroupRequest join;
+  join.group_id = "billing";
+  join.session_timeout_ms = 10'000;
+  join.rebalance_timeout_ms = 10'000;
+  join.protocol_type = "consumer";
+  join.protocols = {{"range", {}}};
+  const auto joined = kafka.Call<kafka::JoinGroupResponse>(kafka::ApiKey::kJoinGroup, 3, join);
+  REQUIRE(joined);
+  REQUIRE(joined->error == ErrorCode::kNone);
+  const auto refused = Consumer::Connect(client, "orders", InGroup());
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == error_number::kGroupIdNotFound);
+  CHECK_THAT(refused.error().message, Catch::Contains("classic"));
+  auto admin = Admin::Connect(client);
+  REQUIRE(admin);
+  CommittedOffset beginning;
+  beginning.topic = "orders";
+  beginning.offset = 0;
+  const auto foreign = admin->CommitOffsets("billing", {beginning});
+  REQUIRE_FALSE(foreign);
+  CHECK(foreign.error().code == error_number::kUnknownMemberId);
+  kafka::LeaveGroupRequest leave;
+  leave.group_id = "billing";
+  leave.member_id = joined->member_id;
+  REQUIRE(kafka.Call<kafka::LeaveGroupResponse>(kafka::ApiKey::kLeaveGroup, 1, leave));
+  CHECK(admin->CommitOffsets("billing", {beginning}));
+  const auto member = Consumer::Connect(client, "orders", InGroup());
+  REQUIRE(member);
+  const auto late = kafka.Call<kafka::JoinGroupResponse>(kafka::ApiKey::kJoinGroup, 3, join);
+  REQUIRE(late);
+  CHECK(late->error == ErrorCode::kInconsistentGroupProtocol);
+}
+
+TEST_CASE("A member of Kafka's consumer protocol and a native one share a group") {
+  const BrokerProcess broker({"--ephemeral"});
+  REQUIRE(broker.ready());
+  const ClientOptions client(broker.address());
+  CreateOrders(client, 2);
+  RunningMember one(client);
+  REQUIRE(Eventually([&] { return one.partitions() == 2; }));
+  KafkaClient kafka(broker.port());
+  kafka::ConsumerGroupHeartbeatRequest beat;
+  beat.group_id = "billing";
+  beat.member_id = "a-kafka-member";
+  beat.rebalance_timeout_ms = 10'000;
+  beat.subscribed_names = {"orders"};
+  beat.owned.emplace();
+  const auto heartbeat = [&] {
+    const auto answer =
+        kafka.Call<kafka::ConsumerGroupHeartbeatResponse>(kafka::ApiKey::kConsumerGroupHeartbeat, 0, beat);
+    REQUIRE(answer);
+    REQUIRE(answer->error == ErrorCode::kNone);
+    beat.member_epoch = answer->member_epoch;
+    beat.subscribed_names.reset();
+    beat.owned.reset();
+    return answer->assignment && !answer->assignment->topics.empty();
+  };
+  REQUIRE(Eventually(heartbeat));
+  CHECK(Eventually([&] { return one.partitions() == 1; }));
+}
+
+TEST_CASE("A group's name that could never commit is refused with the limit") {
+  const BrokerProcess broker({"--ephemeral"});
+  REQUIRE(broker.ready());
+  const ClientOptions client(broker.address());
+  CreateOrders(client, 1);
+  ConsumerOptions options;
+  options.group = std::string(250, 'g');
+  const auto refused = Consumer::Connect(client, "orders", options);
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().message, Catch::Contains("250 bytes") && Catch::Contains("1 to 249"));
+}
+
+}  // namespace
