@@ -289,6 +289,32 @@ TEST_CASE("A member of Kafka's consumer protocol and a native one share a group"
   CHECK(Eventually([&] { return one.partitions() == 1; }));
 }
 
+TEST_CASE("The example of a group's member reads what is sent") {
+  const BrokerProcess broker({"--ephemeral"});
+  REQUIRE(broker.ready());
+  const ClientOptions client(broker.address());
+  auto admin = Admin::Connect(client);
+  REQUIRE(admin);
+  REQUIRE(admin->CreateTopic("hello"));
+  auto producer = Producer::Connect(client, "hello");
+  REQUIRE(producer);
+  REQUIRE(producer->Send("", "one"));
+  REQUIRE(producer->Flush());
+  // The shell tells the example's process id first, and ends with it.
+  const std::string command =
+      "'" + std::string(HEADRACE_GROUP_EXAMPLE) + "' " + broker.address() + " & echo $!; wait 2>/dev/null";
+  FILE* const pipe = ::popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  char line[100] = {};
+  REQUIRE(std::fgets(line, sizeof line, pipe) != nullptr);
+  const pid_t example = std::atoi(line);
+  const bool read = std::fgets(line, sizeof line, pipe) != nullptr;
+  ::kill(example, SIGKILL);
+  ::pclose(pipe);
+  REQUIRE(read);
+  CHECK(std::string(line) == "0-0: one\n");
+}
+
 TEST_CASE("A group's name that could never commit is refused with the limit") {
   const BrokerProcess broker({"--ephemeral"});
   REQUIRE(broker.ready());
