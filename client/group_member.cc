@@ -115,7 +115,10 @@ native::GroupHeartbeatRequest GroupMember::Heartbeat() {
     request.mutable_subscription()->add_topics(options_.topic);
   }
   auto& owned = *request.mutable_owned();
+  // Also what the caller has yet to begin: it may do so before this is answered, and what is not owned passes
+  // on without a word.
   PartitionSet all = held_;
+  all.insert(target_.begin(), target_.end());
   all.insert(releasing_.begin(), releasing_.end());
   for (const std::uint32_t partition : all) {
     auto& entry = *owned.add_partitions();

@@ -20,8 +20,9 @@ int ConsumeRun::Run(Consumer& consumer) {
   next_commit_ = std::chrono::steady_clock::now() + kCommitInterval;
   int code = Loop(consumer);
   OnInterrupt(nullptr, nullptr);
+  committed_ = code == kDone || code == kCannotConnect;
   if (code == kDone) code = Finish(consumer);
-  consumer.Close();  // leaves a group; what it still has to commit, OnChange does
+  consumer.Close();  // leaves a group; after an error OnChange commits
   return code;
 }
 
@@ -33,7 +34,7 @@ void ConsumeRun::OnChange(Consumer& consumer, const GroupChange& change) {
     }
     return;
   }
-  if (change.kind == GroupChange::Kind::kRevoked) {
+  if (change.kind == GroupChange::Kind::kRevoked && !committed_) {
     Flush();
     Commit(consumer);
   }

@@ -83,6 +83,7 @@ class ConsumeRun {
   Limits limits_;
   std::map<std::uint32_t, PartitionState> partitions_;
   std::uint64_t printed_ = 0;
+  bool committed_ = false;  // the last commit was made, or is in vain
   std::chrono::steady_clock::time_point next_commit_;
 };
 

@@ -11,11 +11,17 @@
 
 namespace headrace::test {
 
+inline constexpr std::string_view kOrdersId = "0123456789abcdef";  // the id of the topic "orders"
+
+// The native protocol's messages, put to a coordinator that knows the topic "orders".
+absl::StatusOr<native::GroupHeartbeatResponse> PutHeartbeat(group::Coordinator& coordinator,
+                                                            const native::GroupHeartbeatRequest& request);
+ErrorCode PutCommitCheck(group::Coordinator& coordinator, const native::CommitOffsetRequest& request);
+group::TopicInfo OrdersOf(std::uint32_t partitions);
+
 // Of the one topic "orders". Heartbeats are due every 20 ms, so that tests need not wait. Thread: any.
 class FakeGroups {
  public:
-  static constexpr std::string_view kTopicId = "0123456789abcdef";
-
   explicit FakeGroups(std::uint32_t partitions);
 
   absl::StatusOr<native::GroupHeartbeatResponse> Heartbeat(const native::GroupHeartbeatRequest& request);
@@ -33,7 +39,7 @@ class FakeGroups {
  private:
   std::shared_ptr<group::Coordinator> coordinator() const HEADRACE_EXCLUDES(mutex_);
 
-  const std::int32_t partitions_;
+  const std::uint32_t partitions_;
   storage::SystemClock clock_;
   mutable core::Mutex mutex_;
   group::Settings settings_ HEADRACE_GUARDED_BY(mutex_);
