@@ -37,7 +37,6 @@ Consumer::Impl::Impl(ReceiverOptions receiver_options, ConsumerOptions consumer_
 }
 
 Result<void> Consumer::Impl::Begin(Consumer& consumer) {
-  if (!grouped_) return {};
   if (in_callback_) {
     return Error{error_number::kInvalidRequest, "a callback of the consumer may not poll it", false};
   }
@@ -46,7 +45,9 @@ Result<void> Consumer::Impl::Begin(Consumer& consumer) {
 }
 
 Result<Records> Consumer::Impl::Poll(Consumer& consumer, TimePoint deadline) {
-  if (Result<void> begun = Begin(consumer); !begun) return begun.error();
+  if (grouped_) {
+    if (Result<void> begun = Begin(consumer); !begun) return begun.error();
+  }
   if (chunk_.empty()) {
     if (Result<void> fetched = Fetch(consumer, deadline); !fetched) return fetched.error();
   }
@@ -63,7 +64,9 @@ Result<Records> Consumer::Impl::Poll(Consumer& consumer, TimePoint deadline) {
 }
 
 Result<const Record*> Consumer::Impl::Next(Consumer& consumer, TimePoint deadline) {
-  if (Result<void> begun = Begin(consumer); !begun) return begun.error();
+  if (grouped_) {
+    if (Result<void> begun = Begin(consumer); !begun) return begun.error();
+  }
   if (chunk_.empty()) {
     if (Result<void> fetched = Fetch(consumer, deadline); !fetched) return fetched.error();
     if (chunk_.empty()) return static_cast<const Record*>(nullptr);

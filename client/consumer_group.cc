@@ -81,7 +81,7 @@ void Consumer::Impl::Tell(Consumer& consumer, GroupChange::Kind kind,
 
 Positions Consumer::Impl::Uncommitted(const std::vector<std::uint32_t>& partitions) {
   Positions due;
-  if (options.commit_interval.count() == 0) return due;
+  if (options.commit_interval.count() <= 0) return due;
   for (Partition& each : partitions_) {
     const bool named = partitions.empty() ||
                        std::find(partitions.begin(), partitions.end(), each.number) != partitions.end();

@@ -57,7 +57,8 @@ class Consumer::Impl {
     std::optional<std::int64_t> offset_after_damage;  // where Skip goes
   };
 
-  // Every Poll and Next begins here: what was handed out counts as processed, and the group has its turn.
+  // Every Poll and Next of a group's member begins here: what was handed out counts as processed, and the
+  // group has its turn.
   Result<void> Begin(Consumer& consumer);
   // Makes chunk_ the next records, or leaves it empty at the deadline and at the end.
   Result<void> Fetch(Consumer& consumer, TimePoint deadline);

@@ -8,6 +8,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "client/connection.h"
 #include "headrace/admin.h"
 #include "headrace/consumer.h"
 #include "headrace/producer.h"
@@ -313,6 +314,46 @@ TEST_CASE("The example of a group's member reads what is sent") {
   ::pclose(pipe);
   REQUIRE(read);
   CHECK(std::string(line) == "0-0: one\n");
+}
+
+TEST_CASE("A heartbeat that cannot be right is answered in words, and costs nothing else") {
+  const BrokerProcess broker({"--ephemeral"});
+  REQUIRE(broker.ready());
+  CreateOrders(ClientOptions(broker.address()), 1);
+  auto connection = Connection::Open(ClientOptions(broker.address()), std::make_shared<BufferPool>(1 << 16),
+                                     DeadlineAfter(seconds(10)), nullptr);
+  REQUIRE(connection);
+  native::GroupHeartbeatRequest good;
+  good.set_group("billing");
+  good.set_member_id("me");
+  good.set_rebalance_timeout_ms(1'000);
+  good.mutable_subscription()->add_topics("orders");
+  good.mutable_owned();
+  const auto error = [&](const native::GroupHeartbeatRequest& request) {
+    native::GroupHeartbeatResponse response;
+    const auto called =
+        Call(**connection, native::FrameType::kGroupHeartbeat, request, response, DeadlineAfter(seconds(10)));
+    return called ? Error{0, "", false} : called.error();
+  };
+  const auto with = [&](auto change) {
+    native::GroupHeartbeatRequest request = good;
+    change(request);
+    return error(request);
+  };
+  CHECK_THAT(with([](auto& r) { r.mutable_owned()->add_partitions()->set_topic_id("abc"); }).message,
+             Catch::Contains("3 bytes"));
+  CHECK_THAT(with([](auto& r) { r.set_member_id(std::string(256, 'm')); }).message, Catch::Contains("255"));
+  CHECK_THAT(with([](auto& r) { r.set_instance_id(std::string(256, 'i')); }).message, Catch::Contains("255"));
+  CHECK_THAT(with([](auto& r) { r.set_assignor("sticky"); }).message, Catch::Contains("uniform"));
+  CHECK_THAT(with([](auto& r) { r.mutable_subscription()->set_topic_regex("("); }).message,
+             Catch::Contains("regex"));
+  CHECK_THAT(with([](auto& r) { r.set_rebalance_timeout_ms(0); }).message,
+             Catch::Contains("rebalance timeout"));
+  CHECK_THAT(with([](auto& r) { r.clear_owned(); }).message, Catch::Contains("owns no partition"));
+  CHECK_THAT(with([](auto& r) { r.set_member_epoch(-3); }).message, Catch::Contains("-2 or more"));
+  CHECK(with([](auto& r) { r.set_member_epoch(7); }).code == error_number::kUnknownMemberId);
+  CHECK_THAT(with([](auto& r) { r.set_group(""); }).message, Catch::Contains("1 to 249"));
+  CHECK(error(good).code == 0);
 }
 
 TEST_CASE("A group's name that could never commit is refused with the limit") {

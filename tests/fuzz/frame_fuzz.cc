@@ -47,7 +47,8 @@ void Fuzz(MutableByteSpan bytes) {
           TrimTopicResponse, InitProducerRequest, InitProducerResponse, ProduceRequest, ProduceResponse,
           FetchRequest, FetchResponse, SubscribeRequest, SubscribeResponse, CreditRequest, UnsubscribeRequest,
           Push, StreamEnd, ListOffsetsRequest, ListOffsetsResponse, CommitOffsetRequest, CommitOffsetResponse,
-          FetchOffsetRequest, FetchOffsetResponse, StatsRequest, StatsResponse>(*frame);
+          FetchOffsetRequest, FetchOffsetResponse, GroupHeartbeatRequest, GroupHeartbeatResponse,
+          StatsRequest, StatsResponse>(*frame);
 }
 
 }  // namespace

@@ -73,6 +73,12 @@ void WriteRequests(const fs::path& corpus) {
   position.set_offset(1'000'000'000'000);
   position.set_metadata("metadata");
   WriteFrame(corpus, FrameType::kCommitOffset, commit);
+  native::GroupHeartbeatRequest heartbeat;
+  heartbeat.set_group("group");
+  heartbeat.set_member_id("member");
+  heartbeat.mutable_subscription()->add_topics("topic");
+  heartbeat.mutable_owned()->add_partitions()->set_topic_id("0123456789abcdef");
+  WriteFrame(corpus, FrameType::kGroupHeartbeat, heartbeat);
 }
 
 // Every request that the Kafka listener serves, in every version, with nothing set.
