@@ -19,6 +19,8 @@ namespace {
 
 using SpecKind = PositionSpec::Kind;
 
+constexpr std::chrono::seconds kRequestTimeout{10};  // Ctrl-C waits for the last commit so long
+
 // The offset of each partition that `spec` means; -1 where no record is that late.
 Result<std::map<std::uint32_t, std::int64_t>> Resolve(Context& context, const ConsumeArguments& arguments,
                                                       const PositionSpec& spec) {
@@ -158,9 +160,11 @@ int Consume(Context& context, const ConsumeArguments& arguments) {
   options.on_change = [&run](Consumer& consumer, const GroupChange& change) {
     run.OnChange(consumer, change);
   };
+  ClientOptions client = context.ClientOptionsFor("consume");
+  client.request_timeout = kRequestTimeout;
   const auto connect = [&] {
     const SignalMask mask;
-    return Consumer::Connect(context.ClientOptionsFor("consume"), arguments.topic, options);
+    return Consumer::Connect(client, arguments.topic, options);
   };
   auto consumer = connect();
   if (!consumer) return context.FailForTopic(consumer.error(), arguments.topic);
