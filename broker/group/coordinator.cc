@@ -244,6 +244,38 @@ ConsumerHeartbeatOutcome Coordinator::ConsumerHeartbeat(const ConsumerHeartbeatR
 
 ErrorCode Coordinator::CheckCommit(const CommitCheck& check) {
   const core::MutexLock lock(mutex_);
+  return Check(check);
+}
+
+ErrorCode Coordinator::Commit(const CommitCheck& check, const std::function<void()>& append) {
+  const core::MutexLock lock(mutex_);
+  ErrorCode error = Check(check);
+  if (error == ErrorCode::kNone && seeking_.contains(check.group_id)) {
+    error = ErrorCode::kCoordinatorLoadInProgress;
+  }
+  if (error == ErrorCode::kNone) append();
+  return error;
+}
+
+bool Coordinator::BeginSeek(const std::string& group_id, const std::function<void()>& append) {
+  const core::MutexLock lock(mutex_);
+  if (!seeking_.insert(group_id).second) return false;
+  append();
+  return true;
+}
+
+std::size_t Coordinator::EndSeek(const std::string& group_id, bool moved) {
+  std::size_t members = 0;
+  if (moved) {
+    if (const auto described = Describe(group_id)) members = described->member_count;
+    RemoveMembers(group_id);
+  }
+  const core::MutexLock lock(mutex_);
+  seeking_.erase(group_id);
+  return members;
+}
+
+ErrorCode Coordinator::Check(const CommitCheck& check) {
   if (stopping_) return ErrorCode::kCoordinatorNotAvailable;
   const auto found = groups_.find(check.group_id);
   if (found != groups_.end()) {
@@ -278,6 +310,7 @@ std::vector<GroupDescription> Coordinator::List() const {
   std::vector<GroupDescription> all;
   for (const auto& [id, group] : groups_) {
     all.push_back(std::visit([](const auto& each) { return each.Describe(); }, group));
+    all.back().member_count = all.back().members.size();
     all.back().members.clear();
   }
   return all;
@@ -287,7 +320,9 @@ std::optional<GroupDescription> Coordinator::Describe(const std::string& group_i
   const core::MutexLock lock(mutex_);
   const auto found = groups_.find(group_id);
   if (found == groups_.end()) return std::nullopt;
-  return std::visit([](const auto& each) { return each.Describe(); }, found->second);
+  GroupDescription description = std::visit([](const auto& each) { return each.Describe(); }, found->second);
+  description.member_count = description.members.size();
+  return description;
 }
 
 ErrorCode Coordinator::Delete(const std::string& group_id) {

@@ -18,8 +18,8 @@
 namespace headrace::group {
 
 // Owns every group, finds the one a request is for, and gives it time. Membership lives in memory only: after
-// a restart members hear UNKNOWN_MEMBER_ID and rejoin. It knows no offset: who commits asks CheckCommit
-// first.
+// a restart members hear UNKNOWN_MEMBER_ID and rejoin. It knows no offset: who commits does so
+// through Commit.
 //
 // A group has one type at a time. An empty one may be taken over by the other protocol; while members are
 // there, a classic join at a consumer group hears INCONSISTENT_GROUP_PROTOCOL, and a consumer heartbeat at a
@@ -61,8 +61,18 @@ class Coordinator {
   ConsumerHeartbeatOutcome ConsumerHeartbeat(const ConsumerHeartbeatRequest& request)
       HEADRACE_EXCLUDES(mutex_);
 
-  // Whether these offsets may be committed; kNone: yes.
+  // Whether this member, or whoever is none, may commit; kNone: yes.
   ErrorCode CheckCommit(const CommitCheck& check) HEADRACE_EXCLUDES(mutex_);
+  // The same, and if so calls `append`, which puts the commit in its queue and no more: it is called under
+  // the lock, so that a seek sees every commit either queued or refused. COORDINATOR_LOAD_IN_PROGRESS, which
+  // clients repeat, during a seek.
+  ErrorCode Commit(const CommitCheck& check, const std::function<void()>& append) HEADRACE_EXCLUDES(mutex_);
+  // Moves a group: BeginSeek refuses commits from here on, and calls `append` as Commit does; EndSeek, once
+  // what was appended can be fetched, lets commits through again, and if `moved` removes every member as
+  // RemoveMembers does, returning how many there were. BeginSeek is false, and nothing is done, while another
+  // seek of the group is under way.
+  bool BeginSeek(const std::string& group_id, const std::function<void()>& append) HEADRACE_EXCLUDES(mutex_);
+  std::size_t EndSeek(const std::string& group_id, bool moved) HEADRACE_EXCLUDES(mutex_);
   // Removes every member, so that each rejoins and fetches the offsets anew; commits under the former member
   // ids are refused from here on. False: there is no such group.
   bool RemoveMembers(const std::string& group_id) HEADRACE_EXCLUDES(mutex_);
@@ -83,6 +93,7 @@ class Coordinator {
   T* TakeOver(const std::string& group_id, ErrorCode mismatch, ErrorCode& error) HEADRACE_REQUIRES(mutex_);
   // Asks for the topics if the last answer is old; without the lock.
   void RefreshTopics(bool force) HEADRACE_EXCLUDES(mutex_);
+  ErrorCode Check(const CommitCheck& check) HEADRACE_REQUIRES(mutex_);
   void Run() HEADRACE_EXCLUDES(mutex_);
   void Wake() HEADRACE_REQUIRES(mutex_);
 
@@ -94,6 +105,7 @@ class Coordinator {
   mutable core::Mutex mutex_;
   core::ConditionVariable wake_;
   std::map<std::string, Group> groups_ HEADRACE_GUARDED_BY(mutex_);
+  std::set<std::string> seeking_ HEADRACE_GUARDED_BY(mutex_);  // groups between BeginSeek and EndSeek
   std::vector<TopicInfo> topics_ HEADRACE_GUARDED_BY(mutex_);
   std::optional<Time> topics_time_ HEADRACE_GUARDED_BY(mutex_);
   bool changed_ HEADRACE_GUARDED_BY(mutex_) = false;  // a deadline may have come nearer

@@ -1,6 +1,5 @@
 #include "broker/group/offset_store.h"
 
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,59 +12,6 @@ namespace {
 
 constexpr std::uint64_t kReadSize = 1 << 20;            // bytes of a replayed slice
 constexpr std::size_t kDecompressedSizeMax = 64 << 20;  // our own batches are never compressed
-constexpr std::int16_t kPositionKind = 1;               // of a key
-constexpr std::int16_t kPositionForm = 1;               // of a value
-constexpr std::size_t kKeyFixedSize = 2 + 2 + 16 + 4;
-constexpr std::size_t kValueFixedSize = 2 + 8 + 4 + 8;
-
-std::vector<std::byte> EncodeKey(std::string_view group, const TopicPartition& partition) {
-  std::vector<std::byte> key(kKeyFixedSize + group.size());
-  StoreBigEndian(key.data(), kPositionKind);
-  StoreBigEndian(key.data() + 2, static_cast<std::uint16_t>(group.size()));
-  std::memcpy(key.data() + 4, group.data(), group.size());
-  std::memcpy(key.data() + 4 + group.size(), partition.topic.bytes.data(), partition.topic.bytes.size());
-  StoreBigEndian(key.data() + 20 + group.size(), partition.partition);
-  return key;
-}
-
-struct PositionKey {
-  std::string group;
-  TopicPartition partition;
-};
-
-std::optional<PositionKey> DecodeKey(ByteSpan key) {
-  if (key.size() < kKeyFixedSize || LoadBigEndian<std::int16_t>(key.data()) != kPositionKind)
-    return std::nullopt;
-  const std::size_t size = LoadBigEndian<std::uint16_t>(key.data() + 2);
-  if (key.size() != kKeyFixedSize + size) return std::nullopt;
-  PositionKey decoded;
-  decoded.group = AsText(key.subspan(4, size));
-  std::memcpy(decoded.partition.topic.bytes.data(), key.data() + 4 + size, 16);
-  decoded.partition.partition = LoadBigEndian<std::int32_t>(key.data() + 20 + size);
-  return decoded;
-}
-
-std::vector<std::byte> EncodeValue(const CommittedOffset& committed) {
-  std::vector<std::byte> value(kValueFixedSize + committed.metadata.size());
-  StoreBigEndian(value.data(), kPositionForm);
-  StoreBigEndian(value.data() + 2, committed.offset);
-  StoreBigEndian(value.data() + 10, committed.leader_epoch);
-  StoreBigEndian(value.data() + 14, committed.commit_time);
-  std::memcpy(value.data() + kValueFixedSize, committed.metadata.data(), committed.metadata.size());
-  return value;
-}
-
-std::optional<CommittedOffset> DecodeValue(ByteSpan value) {
-  if (value.size() < kValueFixedSize || LoadBigEndian<std::int16_t>(value.data()) != kPositionForm) {
-    return std::nullopt;
-  }
-  CommittedOffset committed;
-  committed.offset = LoadBigEndian<std::int64_t>(value.data() + 2);
-  committed.leader_epoch = LoadBigEndian<std::int32_t>(value.data() + 10);
-  committed.commit_time = LoadBigEndian<std::int64_t>(value.data() + 14);
-  committed.metadata = AsText(value.subspan(kValueFixedSize));
-  return committed;
-}
 
 absl::Status CheckCommit(const std::string& group, const std::vector<OffsetCommit>& commits) {
   RETURN_IF_ERROR(OffsetStore::CheckGroup(group));
@@ -124,44 +70,92 @@ absl::Status OffsetStore::Replay(ByteSpan batches) {
 }
 
 void OffsetStore::ReplayRecord(const RecordView& record) {
-  const std::optional<PositionKey> key = DecodeKey(record.key.value_or(ByteSpan()));
+  const std::optional<OffsetKey> key = DecodeKey(record.key.value_or(ByteSpan()));
   if (!key) return;
-  if (!record.value) return Apply(key->group, {{key->partition, std::nullopt}});
-  std::optional<CommittedOffset> committed = DecodeValue(*record.value);
-  if (committed) Apply(key->group, {{key->partition, std::move(committed)}});
+  Changes changes;
+  if (key->partition) {
+    const auto committed = record.value ? DecodeValue(*record.value) : std::nullopt;
+    if (record.value && !committed) return;
+    changes.positions.emplace_back(*key->partition, committed);
+  } else {
+    changes.former = record.value ? DecodeFormer(*record.value) : Positions();
+    if (!changes.former) return;
+  }
+  Apply(key->group, changes);
 }
 
 void OffsetStore::Commit(const std::string& group, std::vector<OffsetCommit> commits, Done done) {
   const absl::Status checked = CheckCommit(group, commits);
   if (!checked.ok() || commits.empty()) return done(checked);
-  const TimestampMs now = clock_.WallNow();
-  Changes changes;
-  for (OffsetCommit& commit : commits) {
-    changes.emplace_back(commit.partition, CommittedOffset{commit.offset, commit.leader_epoch,
-                                                           std::move(commit.metadata), now});
-  }
-  Append(group, std::move(changes), std::move(done));
+  Append(group, {ToChanges(std::move(commits)), std::nullopt}, std::move(done));
 }
 
 void OffsetStore::Delete(const std::string& group, const std::vector<TopicPartition>& partitions, Done done) {
   if (partitions.empty()) return done(absl::OkStatus());
   Changes changes;
-  for (const TopicPartition& partition : partitions) changes.emplace_back(partition, std::nullopt);
+  for (const TopicPartition& partition : partitions) changes.positions.emplace_back(partition, std::nullopt);
   Append(group, std::move(changes), std::move(done));
 }
 
-void OffsetStore::Append(const std::string& group, Changes changes, Done done) {
-  RecordBatchBuilder builder;
-  for (const auto& [partition, committed] : changes) {
-    const std::vector<std::byte> key = EncodeKey(group, partition);
-    const std::vector<std::byte> value = committed ? EncodeValue(*committed) : std::vector<std::byte>();
-    RecordView record;
-    record.timestamp = committed ? committed->commit_time : clock_.WallNow();
-    record.key = key;
-    if (committed) record.value = value;
-    builder.Add(record);
+void OffsetStore::Forget(const std::string& group, Done done) {
+  Changes changes;
+  for (const auto& [partition, committed] : All(group))
+    changes.positions.emplace_back(partition, std::nullopt);
+  if (!Former(group).empty()) changes.former.emplace();
+  if (changes.positions.empty() && !changes.former) return done(absl::OkStatus());
+  Append(group, std::move(changes), std::move(done));
+}
+
+void OffsetStore::Move(const std::string& group, std::vector<OffsetCommit> commits, Done done) {
+  const absl::Status checked = CheckCommit(group, commits);
+  if (!checked.ok() || commits.empty()) return done(checked);
+  const Positions present = All(group);
+  Changes changes;
+  changes.former.emplace();
+  for (const OffsetCommit& commit : commits) {
+    const auto found = present.find(commit.partition);
+    changes.former->emplace(commit.partition, found == present.end() ? CommittedOffset() : found->second);
   }
-  auto batch = builder.Build();
+  changes.positions = ToChanges(std::move(commits));
+  for (auto& [partition, committed] : changes.positions) {
+    if (committed->offset < 0) committed.reset();
+  }
+  Append(group, std::move(changes), std::move(done));
+}
+
+std::vector<OffsetStore::Change> OffsetStore::ToChanges(std::vector<OffsetCommit> commits) const {
+  const TimestampMs now = clock_.WallNow();
+  std::vector<Change> changes;
+  for (OffsetCommit& commit : commits) {
+    changes.emplace_back(commit.partition, CommittedOffset{commit.offset, commit.leader_epoch,
+                                                           std::move(commit.metadata), now});
+  }
+  return changes;
+}
+
+absl::StatusOr<std::vector<std::byte>> OffsetStore::BuildBatch(const std::string& group,
+                                                               const Changes& changes) const {
+  const TimestampMs now = clock_.WallNow();
+  RecordBatchBuilder builder;
+  const auto add = [&](const std::vector<std::byte>& key, const std::vector<std::byte>& value) {
+    RecordView record;
+    record.timestamp = now;
+    record.key = key;
+    if (!value.empty()) record.value = value;
+    builder.Add(record);
+  };
+  for (const auto& [partition, committed] : changes.positions) {
+    add(EncodeKey(group, partition), committed ? EncodeValue(*committed) : std::vector<std::byte>());
+  }
+  if (changes.former) {
+    add(EncodeFormerKey(group),
+        changes.former->empty() ? std::vector<std::byte>() : EncodeFormer(*changes.former));
+  }
+  return builder.Build();
+}
+
+void OffsetStore::Append(const std::string& group, Changes changes, Done done) {
+  auto batch = BuildBatch(group, changes);
   if (!batch.ok()) return done(batch.status());
   auto owner = std::make_shared<std::vector<std::byte>>(*std::move(batch));
   topic::AppendRequest request;
@@ -181,37 +175,46 @@ void OffsetStore::Append(const std::string& group, Changes changes, Done done) {
 }
 
 void OffsetStore::Apply(const std::string& group, const Changes& changes) {
-  Positions& positions = groups_[group];
-  for (const auto& [partition, committed] : changes) {
+  State& state = groups_[group];
+  for (const auto& [partition, committed] : changes.positions) {
     if (committed) {
-      positions[partition] = *committed;
+      state.positions[partition] = *committed;
     } else {
-      positions.erase(partition);
+      state.positions.erase(partition);
     }
   }
-  if (positions.empty()) groups_.erase(group);
+  if (changes.former) state.former = *changes.former;
+  if (state.positions.empty() && state.former.empty()) groups_.erase(group);
 }
 
 std::optional<CommittedOffset> OffsetStore::Find(const std::string& group,
                                                  const TopicPartition& partition) const {
   const core::MutexLock lock(mutex_);
-  const auto positions = groups_.find(group);
-  if (positions == groups_.end()) return std::nullopt;
-  const auto committed = positions->second.find(partition);
-  if (committed == positions->second.end()) return std::nullopt;
+  const auto state = groups_.find(group);
+  if (state == groups_.end()) return std::nullopt;
+  const auto committed = state->second.positions.find(partition);
+  if (committed == state->second.positions.end()) return std::nullopt;
   return committed->second;
 }
 
-OffsetStore::Positions OffsetStore::All(const std::string& group) const {
+Positions OffsetStore::All(const std::string& group) const {
   const core::MutexLock lock(mutex_);
-  const auto positions = groups_.find(group);
-  return positions == groups_.end() ? Positions() : positions->second;
+  const auto state = groups_.find(group);
+  return state == groups_.end() ? Positions() : state->second.positions;
+}
+
+Positions OffsetStore::Former(const std::string& group) const {
+  const core::MutexLock lock(mutex_);
+  const auto state = groups_.find(group);
+  return state == groups_.end() ? Positions() : state->second.former;
 }
 
 std::vector<std::string> OffsetStore::Groups() const {
   const core::MutexLock lock(mutex_);
   std::vector<std::string> names;
-  for (const auto& [name, positions] : groups_) names.push_back(name);
+  for (const auto& [name, state] : groups_) {
+    if (!state.positions.empty()) names.push_back(name);
+  }
   return names;
 }
 

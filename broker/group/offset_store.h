@@ -10,19 +10,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "broker/group/offset_record.h"
 #include "broker/topic/topic_registry.h"
 #include "protocol/core/mutex.h"
 #include "protocol/core/record_batch_builder.h"
 #include "storage/io/clock.h"
 
 namespace headrace::group {
-
-struct CommittedOffset {
-  Offset offset = -1;                         // of the next record to read
-  LeaderEpoch leader_epoch = kNoLeaderEpoch;  // of the last record read, if the client said so
-  std::string metadata;
-  TimestampMs commit_time = 0;  // broker's wall clock
-};
 
 struct OffsetCommit {
   TopicPartition partition;
@@ -31,24 +25,12 @@ struct OffsetCommit {
   std::string metadata;
 };
 
-// A compacted, durable topic with one record for each commit, big-endian; the last one of a key counts, and
-// one without a value forgets the key:
-//
-//   key    0          2          4            4+n        20+n       24+n
-//         +----------+----------+------------+----------+-----------+
-//         | kind = 1 | size n   | group id   | topic id | partition |
-//         +----------+----------+------------+----------+-----------+
-//   value  0          2          10             14            22
-//         +----------+----------+--------------+-------------+--------------+
-//         | form = 1 | offset   | leader epoch | commit time | metadata ... |
-//         +----------+----------+--------------+-------------+--------------+
-//
-// Keys of another kind and values of another form are left alone. Owned by the broker. Thread: any; callbacks
-// come on the flusher's thread, or at once on the caller's if the topic refuses, and must not block.
+// A compacted, durable topic with one record for each commit (offset_record.h), and what it says in memory.
+// Owned by the broker. Thread: any; callbacks come on the flusher's thread, or at once on the caller's if the
+// topic refuses, and must not block.
 class OffsetStore {
  public:
   using Done = std::function<void(const absl::Status&)>;
-  using Positions = std::map<TopicPartition, CommittedOffset>;
 
   static constexpr std::string_view kTopicName = "__consumer_offsets";
   static constexpr std::size_t kGroupSizeMax = 249;      // bytes
@@ -70,17 +52,36 @@ class OffsetStore {
   void Delete(const std::string& group, const std::vector<TopicPartition>& partitions, Done done)
       HEADRACE_EXCLUDES(mutex_);
 
+  // Forgets all of a group.
+  void Forget(const std::string& group, Done done) HEADRACE_EXCLUDES(mutex_);
+  // Commits positions as an administrator moves them, all or none, offset -1 to forget one; and keeps where
+  // these partitions stood before, in place of what was kept by an earlier Move. Whoever calls sees to it
+  // that nothing else of the group is on its way: Coordinator::BeginSeek.
+  void Move(const std::string& group, std::vector<OffsetCommit> commits, Done done) HEADRACE_EXCLUDES(mutex_);
+
   std::optional<CommittedOffset> Find(const std::string& group, const TopicPartition& partition) const
       HEADRACE_EXCLUDES(mutex_);
   // All positions of one group.
   Positions All(const std::string& group) const HEADRACE_EXCLUDES(mutex_);
+  // Where the group stood before the last Move, in the partitions that this moved; offset -1: nowhere.
+  Positions Former(const std::string& group) const HEADRACE_EXCLUDES(mutex_);
   // Those that have any position, in order.
   std::vector<std::string> Groups() const HEADRACE_EXCLUDES(mutex_);
 
  private:
-  // What becomes of each partition's position; nullopt: forgotten.
-  using Changes = std::vector<std::pair<TopicPartition, std::optional<CommittedOffset>>>;
+  // What becomes of a partition's position; nullopt: forgotten.
+  using Change = std::pair<TopicPartition, std::optional<CommittedOffset>>;
+  struct Changes {
+    std::vector<Change> positions;
+    std::optional<Positions> former;  // empty: forgotten; nullopt: as before
+  };
+  struct State {
+    Positions positions;
+    Positions former;
+  };
 
+  std::vector<Change> ToChanges(std::vector<OffsetCommit> commits) const;
+  absl::StatusOr<std::vector<std::byte>> BuildBatch(const std::string& group, const Changes& changes) const;
   void Append(const std::string& group, Changes changes, Done done) HEADRACE_EXCLUDES(mutex_);
   void Apply(const std::string& group, const Changes& changes) HEADRACE_REQUIRES(mutex_);
   absl::Status Replay(ByteSpan batches) HEADRACE_REQUIRES(mutex_);
@@ -91,7 +92,7 @@ class OffsetStore {
   std::shared_ptr<topic::Partition> partition_;  // set by Load, then constant
 
   mutable core::Mutex mutex_;
-  std::map<std::string, Positions> groups_ HEADRACE_GUARDED_BY(mutex_);
+  std::map<std::string, State> groups_ HEADRACE_GUARDED_BY(mutex_);
 };
 
 }  // namespace headrace::group

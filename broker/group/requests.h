@@ -179,6 +179,7 @@ struct GroupDescription {
   std::string protocol;       // the chosen assignor
   std::int32_t epoch = 0;     // classic: the generation
   std::int32_t assignment_epoch = 0;
+  std::size_t member_count = 0;  // also where `members` is left out
   std::vector<MemberDescription> members;
 };
 

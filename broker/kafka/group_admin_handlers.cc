@@ -1,11 +1,11 @@
 // What is asked about groups from outside: DescribeGroups, ConsumerGroupDescribe, ListGroups, DeleteGroups.
 #include <algorithm>
 #include <atomic>
-#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "broker/group/coordinator.h"
+#include "broker/group/group_view.h"
 #include "broker/group/offset_store.h"
 #include "broker/kafka/handlers.h"
 #include "protocol/core/error_code.h"
@@ -15,56 +15,8 @@ namespace {
 
 constexpr std::int16_t kNotFoundSince = 6;  // of DescribeGroups; before that a missing group is a dead one
 
-std::string NameOf(group::GroupState state) {
-  switch (state) {
-    case group::GroupState::kEmpty:
-      return "Empty";
-    case group::GroupState::kPreparingRebalance:
-      return "PreparingRebalance";
-    case group::GroupState::kCompletingRebalance:
-      return "CompletingRebalance";
-    case group::GroupState::kStable:
-      return "Stable";
-    case group::GroupState::kDead:
-      return "Dead";
-    case group::GroupState::kAssigning:
-      return "Assigning";
-    case group::GroupState::kReconciling:
-      return "Reconciling";
-  }
-  return "Unknown";
-}
-
-std::string NameOf(group::GroupType type) {
-  return type == group::GroupType::kClassic ? "classic" : "consumer";
-}
-
 std::string NotFound(const std::string& group_id) {
   return absl::StrCat("there is no such group as \"", group_id, "\"");
-}
-
-// A group that has positions and never had members, or has lost them by a restart.
-group::GroupDescription OnlyOffsets(const std::string& group_id) {
-  group::GroupDescription description;
-  description.group_id = group_id;
-  description.state = group::GroupState::kEmpty;
-  return description;
-}
-
-std::optional<group::GroupDescription> DescribeAny(const Services& services, const std::string& group_id) {
-  std::optional<group::GroupDescription> found = services.groups->Describe(group_id);
-  if (!found && !services.offsets->All(group_id).empty()) found = OnlyOffsets(group_id);
-  return found;
-}
-
-std::vector<group::GroupDescription> ListAll(const Services& services) {
-  std::vector<group::GroupDescription> groups = services.groups->List();
-  std::set<std::string> known;
-  for (const group::GroupDescription& found : groups) known.insert(found.group_id);
-  for (const std::string& name : services.offsets->Groups()) {
-    if (!known.contains(name)) groups.push_back(OnlyOffsets(name));
-  }
-  return groups;
 }
 
 // Answers when the positions of all deleted groups are gone from the disk.
@@ -83,14 +35,12 @@ class DeleteOperation : public std::enable_shared_from_this<DeleteOperation> {
  private:
   void DeleteOne(DeleteGroupsResponse::Result& result) {
     const Services& services = *request_.services;
-    std::vector<TopicPartition> positions;
-    for (const auto& [partition, committed] : services.offsets->All(result.group_id))
-      positions.push_back(partition);
+    const bool has_positions = !services.offsets->All(result.group_id).empty();
     result.error = services.groups->Delete(result.group_id);
     // A group of positions alone is none of the coordinator's.
-    if (result.error == ErrorCode::kGroupIdNotFound && !positions.empty()) result.error = ErrorCode::kNone;
+    if (result.error == ErrorCode::kGroupIdNotFound && has_positions) result.error = ErrorCode::kNone;
     if (result.error != ErrorCode::kNone) return FinishOne();
-    services.offsets->Delete(result.group_id, positions,
+    services.offsets->Forget(result.group_id,
                              [self = shared_from_this(), &result](const absl::Status& status) {
                                result.error = WireCode(status);
                                self->FinishOne();
@@ -109,16 +59,17 @@ class DeleteOperation : public std::enable_shared_from_this<DeleteOperation> {
 DescribeGroupsResponse::Group DescribeClassic(const Request& request, const std::string& group_id) {
   DescribeGroupsResponse::Group described;
   described.group_id = group_id;
-  const std::optional<group::GroupDescription> found = DescribeAny(*request.services, group_id);
+  const std::optional<group::GroupDescription> found =
+      group::DescribeAny(*request.services->groups, *request.services->offsets, group_id);
   if (!found || found->type != group::GroupType::kClassic) {
-    described.state = NameOf(group::GroupState::kDead);
+    described.state = std::string(group::NameOf(group::GroupState::kDead));
     if (request.version >= kNotFoundSince) {
       described.error = ErrorCode::kGroupIdNotFound;
       described.error_message = NotFound(group_id);
     }
     return described;
   }
-  described.state = NameOf(found->state);
+  described.state = std::string(group::NameOf(found->state));
   described.protocol_type = found->protocol_type;
   if (found->state == group::GroupState::kStable) described.protocol = found->protocol;
   for (const group::MemberDescription& member : found->members) {
@@ -154,7 +105,7 @@ ConsumerGroupDescribeResponse::Group DescribeConsumer(const Services& services, 
     described.error_message = NotFound(group_id);
     return described;
   }
-  described.state = NameOf(found->state);
+  described.state = std::string(group::NameOf(found->state));
   described.group_epoch = found->epoch;
   described.assignment_epoch = found->assignment_epoch;
   described.assignor = found->protocol;
@@ -200,9 +151,12 @@ void HandleConsumerGroupDescribe(const Request& request, ConsumerGroupDescribeRe
 
 void HandleListGroups(const Request& request, ListGroupsRequest message) {
   ListGroupsResponse response;
-  for (const group::GroupDescription& found : ListAll(*request.services)) {
-    if (!Passes(message.states, NameOf(found.state)) || !Passes(message.types, NameOf(found.type))) continue;
-    response.groups.push_back({found.group_id, found.protocol_type, NameOf(found.state), NameOf(found.type)});
+  for (const group::GroupDescription& found :
+       group::ListAll(*request.services->groups, *request.services->offsets)) {
+    const std::string state(group::NameOf(found.state));
+    const std::string type(group::NameOf(found.type));
+    if (!Passes(message.states, state) || !Passes(message.types, type)) continue;
+    response.groups.push_back({found.group_id, found.protocol_type, state, type});
   }
   Answer(request, response);
 }

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "broker/group/coordinator.h"
+#include "broker/group/member_bytes.h"
 #include "broker/group/offset_store.h"
 #include "broker/kafka/handlers.h"
 #include "protocol/core/error_code.h"
@@ -43,7 +44,7 @@ struct Commit {
   std::vector<group::OffsetCommit> offsets;
 };
 
-Commit Prepare(const Request& request, const OffsetCommitRequest& message, ErrorCode group_error) {
+Commit Prepare(const Request& request, const OffsetCommitRequest& message) {
   Commit commit;
   for (const OffsetCommitRequest::Topic& asked : message.topics) {
     OffsetCommitResponse::Topic& answered = commit.response.topics.emplace_back();
@@ -51,8 +52,7 @@ Commit Prepare(const Request& request, const OffsetCommitRequest& message, Error
     answered.id = asked.id;
     const topic::TopicPtr topic = FindTopic(*request.services, asked);
     for (const OffsetCommitRequest::Partition& partition : asked.partitions) {
-      const ErrorCode error =
-          group_error != ErrorCode::kNone ? group_error : CheckCommitted(topic, partition, request.version);
+      const ErrorCode error = CheckCommitted(topic, partition, request.version);
       answered.partitions.push_back({partition.index, error});
       if (error != ErrorCode::kNone) continue;
       group::OffsetCommit& kept = commit.offsets.emplace_back();
@@ -131,19 +131,11 @@ OffsetFetchResponse::Group FetchGroup(const Request& request, const OffsetFetchR
   return answered;
 }
 
-// The topics that a member of a group of consumers subscribes to. A classic one says so in its metadata,
-// which is "ConsumerProtocolSubscription": a version, and the names (https://kafka.apache.org/protocol,
-// KIP-4).
 bool Subscribes(const group::GroupDescription& group, const group::MemberDescription& member,
                 const std::string& topic) {
-  std::vector<std::string> names = member.topic_names;
-  if (group.type == group::GroupType::kClassic) {
-    std::string metadata = member.metadata;
-    Decoder subscription({reinterpret_cast<std::byte*>(metadata.data()), metadata.size()}, 0, false);
-    std::int16_t version = 0;
-    subscription(version, names);
-    if (!subscription.status().ok()) return false;
-  }
+  const std::vector<std::string> names = group.type == group::GroupType::kClassic
+                                             ? group::DecodeSubscription(member.metadata)
+                                             : member.topic_names;
   return std::find(names.begin(), names.end(), topic) != names.end();
 }
 
@@ -156,16 +148,20 @@ bool IsSubscribed(const std::optional<group::GroupDescription>& group, const std
 
 void HandleOffsetCommit(const Request& request, OffsetCommitRequest message) {
   const Services& services = *request.services;
-  const ErrorCode group_error = services.groups->CheckCommit(
-      {message.group_id, message.member_id, message.instance_id, message.generation_or_epoch});
-  Commit commit = Prepare(request, message, group_error);
-  if (commit.offsets.empty()) return Answer(request, commit.response);
-  services.offsets->Commit(
-      message.group_id, std::move(commit.offsets),
-      [request, response = std::move(commit.response)](const absl::Status& status) mutable {
-        if (!status.ok()) Fail(response, WireCode(status));
-        PostAnswer(request, std::move(response));
+  Commit commit = Prepare(request, message);
+  const auto response = std::make_shared<OffsetCommitResponse>(std::move(commit.response));
+  // Even a commit of nothing is asked whether it may.
+  const ErrorCode refused = services.groups->Commit(
+      {message.group_id, message.member_id, message.instance_id, message.generation_or_epoch}, [&] {
+        services.offsets->Commit(message.group_id, std::move(commit.offsets),
+                                 [request, response](const absl::Status& status) {
+                                   if (!status.ok()) Fail(*response, WireCode(status));
+                                   PostAnswer(request, std::move(*response));
+                                 });
       });
+  if (refused == ErrorCode::kNone) return;
+  Fail(*response, refused);
+  Answer(request, *response);
 }
 
 void HandleOffsetFetch(const Request& request, OffsetFetchRequest message) {

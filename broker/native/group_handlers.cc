@@ -81,6 +81,8 @@ std::string Explain(ErrorCode error, const std::string& group) {
                           " speak Kafka's classic group protocol; members of both protocols cannot be mixed");
     case ErrorCode::kGroupMaxSizeReached:
       return absl::StrCat("group ", group, " or the broker has as many members or groups as it may");
+    case ErrorCode::kCoordinatorLoadInProgress:
+      return absl::StrCat("group ", group, " is just being moved; try again");
     case ErrorCode::kCoordinatorNotAvailable:
       return "the broker is stopping";
     default:
@@ -121,12 +123,13 @@ void HandleGroupHeartbeat(const Request& request) {
   Answer(request, response);
 }
 
-absl::Status CheckCommit(const Services& services, const CommitOffsetRequest& message) {
+absl::Status CommitAs(const Services& services, const CommitOffsetRequest& message,
+                      const std::function<void()>& store) {
   group::CommitCheck check;
   check.group_id = message.consumer();
   check.member_id = message.member_id();
   check.generation_or_epoch = message.member_id().empty() ? kNoEpoch : message.member_epoch();
-  const ErrorCode error = services.groups->CheckCommit(check);
+  const ErrorCode error = services.groups->Commit(check, store);
   if (error == ErrorCode::kNone) return absl::OkStatus();
   if (error == ErrorCode::kUnknownMemberId && message.member_id().empty()) {
     return MakeError(error, absl::StrCat("group ", message.consumer(),

@@ -106,6 +106,18 @@ absl::Status NativeSession::Dispatch(const Request& request) {
     case FrameType::kGroupHeartbeat:
       HandleGroupHeartbeat(request);
       break;
+    case FrameType::kListGroups:
+      HandleListGroups(request);
+      break;
+    case FrameType::kDescribeGroup:
+      HandleDescribeGroup(request);
+      break;
+    case FrameType::kDeleteGroup:
+      HandleDeleteGroup(request);
+      break;
+    case FrameType::kSeekGroup:
+      HandleSeekGroup(request);
+      break;
     case FrameType::kStats:
       HandleStats(request);
       break;

@@ -78,8 +78,6 @@ void HandleCommitOffset(const Request& request) {
   CommitOffsetRequest message;
   const absl::Status parsed = ParseHeader(request.frame.header, message);
   if (!parsed.ok()) return AnswerError(request, parsed);
-  const absl::Status sender = CheckCommit(*request.services, message);
-  if (!sender.ok()) return AnswerError(request, sender);
   auto response = std::make_shared<CommitOffsetResponse>();
   std::vector<group::OffsetCommit> commits;
   for (const auto& entry : message.partitions()) {
@@ -87,15 +85,19 @@ void HandleCommitOffset(const Request& request) {
     FillError(partition.status(), response->add_errors());
     if (partition.ok()) commits.push_back({*partition, entry.offset(), kNoLeaderEpoch, entry.metadata()});
   }
-  request.services->offsets->Commit(
-      message.consumer(), std::move(commits), [request, response](const absl::Status& status) {
-        if (!status.ok()) {
-          for (Error& error : *response->mutable_errors()) {
-            if (error.code() == 0) FillError(status, &error);
+  const auto store = [&] {
+    request.services->offsets->Commit(
+        message.consumer(), std::move(commits), [request, response](const absl::Status& status) {
+          if (!status.ok()) {
+            for (Error& error : *response->mutable_errors()) {
+              if (error.code() == 0) FillError(status, &error);
+            }
           }
-        }
-        request.channel->Post([request, response] { Answer(request, *response); });
-      });
+          request.channel->Post([request, response] { Answer(request, *response); });
+        });
+  };
+  const absl::Status sender = CommitAs(*request.services, message, store);
+  if (!sender.ok()) AnswerError(request, sender);
 }
 
 void HandleFetchOffset(const Request& request) {

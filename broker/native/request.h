@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -73,10 +74,15 @@ void HandleListOffsets(const Request& request);  // offset_handlers.cc
 void HandleCommitOffset(const Request& request);
 void HandleFetchOffset(const Request& request);
 void HandleGroupHeartbeat(const Request& request);  // group_handlers.cc
-void HandleStats(const Request& request);           // stats_handler.cc
+void HandleListGroups(const Request& request);      // group_admin_handlers.cc
+void HandleDescribeGroup(const Request& request);
+void HandleDeleteGroup(const Request& request);
+void HandleSeekGroup(const Request& request);
+void HandleStats(const Request& request);  // stats_handler.cc
 
-// Whether the group of this commit takes it from its sender: a member at its present epoch, or anybody while
-// the group has no members. group_handlers.cc
-absl::Status CheckCommit(const Services& services, const CommitOffsetRequest& message);
+// Runs `store`, which only queues, if the group of this commit takes it from its sender: a member at its
+// present epoch, or anybody while the group has no members. group_handlers.cc
+absl::Status CommitAs(const Services& services, const CommitOffsetRequest& message,
+                      const std::function<void()>& store);
 
 }  // namespace headrace::native

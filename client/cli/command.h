@@ -58,6 +58,7 @@ void AddTopicCommand(CLI::App& app, Context& context);
 void AddProduceCommand(CLI::App& app, Context& context);
 void AddConsumeCommand(CLI::App& app, Context& context);
 void AddOffsetsCommand(CLI::App& app, Context& context);
+void AddGroupCommand(CLI::App& app, Context& context);
 void AddStatsCommand(CLI::App& app, Context& context);
 // Returns the `bench` command, so that offline benchmarks can stand beside these.
 CLI::App& AddBenchCommand(CLI::App& app, Context& context);

@@ -1,14 +1,16 @@
-# Completion for headrace(1) in bash. Topic names are asked of the broker, within half a second.
+# Completion for headrace(1) in bash. Names of topics and groups are asked of the broker, within half a second.
 
-_headrace_topics() {
+# _headrace_names topic|group
+_headrace_names() {
   local broker=() i
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       -b | --broker) broker=(--broker "${COMP_WORDS[i + 1]}${COMP_WORDS[i + 2]}${COMP_WORDS[i + 3]}") ;;
     esac
   done
-  timeout 0.5 headrace "${broker[@]}" topic list 2>/dev/null | awk 'NR > 1 { print $1 }'
+  timeout 0.5 headrace "${broker[@]}" "$1" list 2>/dev/null | awk 'NR > 1 { print $1 }'
 }
+_headrace_topics() { _headrace_names topic; }
 
 _headrace() {
   local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
@@ -45,7 +47,7 @@ _headrace() {
 
   local options="--broker --json --help"
   case $command in
-    "") COMPREPLY=($(compgen -W "topic produce consume offsets stats bench dump fsck completion $options --version" \
+    "") COMPREPLY=($(compgen -W "topic produce consume offsets group stats bench dump fsck completion $options --version" \
           -- "$word")); return ;;
     topic)
       case $verb in
@@ -58,6 +60,14 @@ _headrace() {
       esac
       if [[ $word != -* && $verb != create && $verb != list ]]; then
         COMPREPLY=($(compgen -W "$(_headrace_topics)" -- "$word")); return
+      fi ;;
+    group)
+      case $verb in
+        "") COMPREPLY=($(compgen -W "list describe delete seek $options" -- "$word")); return ;;
+        seek) options+=" --to --undo --topic --partition --dry-run" ;;
+      esac
+      if [[ $word != -* && $verb != list ]]; then
+        COMPREPLY=($(compgen -W "$(_headrace_names group)" -- "$word")); return
       fi ;;
     produce)
       options+=" --key-separator --partition --no-ack --compression --header --rate --skip-bad"

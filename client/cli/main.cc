@@ -45,6 +45,7 @@ int Main(int argc, char** argv) {
   AddProduceCommand(app, context);
   AddConsumeCommand(app, context);
   AddOffsetsCommand(app, context);
+  AddGroupCommand(app, context);
   AddStatsCommand(app, context);
   offline::AddBenchTransferCommand(AddBenchCommand(app, context), context);
   offline::AddDumpCommand(app, context);

@@ -141,8 +141,8 @@ absl::StatusOr<std::int64_t> ParseDuration(std::string_view text) {
 
 absl::StatusOr<PositionSpec> ParsePosition(std::string_view text, std::int64_t now_ms) {
   using Kind = PositionSpec::Kind;
-  if (text == "beginning" || text == "start") return PositionSpec{Kind::kBeginning, 0};
-  if (text == "end") return PositionSpec{Kind::kEnd, 0};
+  if (text == "beginning" || text == "start" || text == "earliest") return PositionSpec{Kind::kBeginning, 0};
+  if (text == "end" || text == "latest") return PositionSpec{Kind::kEnd, 0};
   if (const auto number = ParseInteger(text)) {
     if (*number >= 0 && text.front() != '-') return PositionSpec{Kind::kOffset, *number};
     if (*number > std::numeric_limits<std::int64_t>::min()) return PositionSpec{Kind::kBeforeEnd, -*number};

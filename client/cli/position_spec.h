@@ -23,7 +23,8 @@ struct PositionSpec {
   friend bool operator==(const PositionSpec&, const PositionSpec&) = default;
 };
 
-// "beginning", "end", an offset ("1234"), a count before the end ("-10"), an RFC 3339 time
+// "beginning" or "earliest", "end" or "latest", an offset ("1234"), a count before the end ("-10"), an RFC
+// 3339 time
 // ("2026-11-23T09:00:00Z"), a date ("2026-11-23", midnight UTC), milliseconds ("1795424400000ms"), or a time
 // before now ("2h-ago"; units ms, s, m, h, d, w). A bare number is always an offset.
 absl::StatusOr<PositionSpec> ParsePosition(std::string_view text, std::int64_t now_ms);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "headrace/client.h"
+#include "headrace/groups.h"
 
 namespace headrace {
 
@@ -163,6 +164,15 @@ class Admin {
   // All that the named consumer has committed; of one topic if it is named.
   Result<std::vector<CommittedOffset>> FetchOffsets(std::string_view consumer, std::string_view topic = {});
   Result<void> CommitOffsets(std::string_view consumer, const std::vector<CommittedOffset>& offsets);
+
+  // In the order of their names.
+  Result<std::vector<GroupListing>> ListGroups();
+  Result<GroupInfo> DescribeGroup(std::string_view group);
+  // Forgets the group and its positions; kNonEmptyGroup while it has members.
+  Result<void> DeleteGroup(std::string_view group);
+  // Moves the group, live or not: its members are removed, and begin at the new positions when they have
+  // joined again. One partition's error is its own; kRebalanceInProgress, retriable, while another seek runs.
+  Result<GroupSeekResult> SeekGroup(std::string_view group, const GroupSeek& seek);
 
   Result<BrokerStats> Stats(bool with_connections = false);
 
