@@ -132,8 +132,10 @@ absl::Status CommitAs(const Services& services, const CommitOffsetRequest& messa
   const ErrorCode error = services.groups->Commit(check, store);
   if (error == ErrorCode::kNone) return absl::OkStatus();
   if (error == ErrorCode::kUnknownMemberId && message.member_id().empty()) {
-    return MakeError(error, absl::StrCat("group ", message.consumer(),
-                                         " has members, and only they may commit its positions"));
+    return MakeError(error,
+                     absl::StrCat("group ", message.consumer(),
+                                  " has members, and only they may commit its positions; `headrace group "
+                                  "seek` moves a group while it reads"));
   }
   return MakeError(error, Explain(error, message.consumer()));
 }
