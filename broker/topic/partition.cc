@@ -295,6 +295,7 @@ void Partition::MarkDeleted() {
   }
   Rollback(status());
   waiters_.WakeAll();
+  const core::MutexLock compaction_over(compaction_mutex_);
 }
 
 absl::StatusOr<storage::LogSummary> Partition::Close() {

@@ -93,7 +93,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // Compacts the log if it is time (storage/compaction.h). Blocking, and long: for a thread of its own, one
   // call at a time. Appends wait for it no longer than a rename takes.
   absl::StatusOr<storage::CompactionResult> Compact(storage::CompactionLimits limits)
-      HEADRACE_EXCLUDES(log_mutex_);
+      HEADRACE_EXCLUDES(compaction_mutex_, log_mutex_);
   // The leader epochs of the log.
   absl::StatusOr<storage::LeaderEpochCache> LeaderEpochs() HEADRACE_EXCLUDES(log_mutex_);
   void SetConfig(const TopicConfig& config) HEADRACE_EXCLUDES(produce_mutex_, log_mutex_);
@@ -101,8 +101,9 @@ class Partition : public std::enable_shared_from_this<Partition> {
   void StartBackgroundSync() HEADRACE_EXCLUDES(mutex_);
   // Once `stopping` is set: returns when no append let in before is still on its way to the flusher.
   void AwaitAppends() HEADRACE_EXCLUDES(mutex_);
-  // Refuses everything from now on and fails what is queued.
-  void MarkDeleted() HEADRACE_EXCLUDES(mutex_, log_mutex_);
+  // Refuses everything from now on, fails what is queued and ends a compaction: when this returns, nobody
+  // makes or removes files of the log any more. Blocking.
+  void MarkDeleted() HEADRACE_EXCLUDES(compaction_mutex_, mutex_, log_mutex_);
   // Closes the log. REQUIRES: nobody appends any more, and the flusher has finished its jobs.
   absl::StatusOr<storage::LogSummary> Close() HEADRACE_EXCLUDES(log_mutex_);
 
@@ -173,6 +174,9 @@ class Partition : public std::enable_shared_from_this<Partition> {
       false;  // a group left the queue and is not yet in the log
   bool sync_submitted_ HEADRACE_GUARDED_BY(mutex_) = false;
   std::uint64_t unsynced_bytes_ HEADRACE_GUARDED_BY(mutex_) = 0;
+
+  // Held for a whole compaction. Taken before log_mutex_.
+  core::Mutex compaction_mutex_;
 
   // Serialises the log's writer calls. Readers do not take it.
   core::Mutex log_mutex_;

@@ -10,6 +10,7 @@ absl::StatusOr<storage::CompactionResult> Partition::Compact(storage::Compaction
   const auto named = [this](const absl::Status& error) {
     return MakeError(CodeOf(error), absl::StrCat(name_, ": compaction: ", error.message()));
   };
+  const core::MutexLock compacting(compaction_mutex_);
   std::unique_ptr<storage::CompactionPlan> plan;
   {
     const core::MutexLock lock(log_mutex_);
@@ -17,6 +18,9 @@ absl::StatusOr<storage::CompactionResult> Partition::Compact(storage::Compaction
     ASSIGN_OR_RETURN(plan, log_->PlanCompaction());
   }
   if (plan == nullptr) return storage::CompactionResult();
+  limits.proceed = [this, proceed = std::move(limits.proceed)](std::uint64_t bytes) {
+    return !deleted_.load() && (!proceed || proceed(bytes));
+  };
   storage::Compaction compaction(*std::move(plan), std::move(limits));
   for (;;) {
     const auto ready = compaction.Next();

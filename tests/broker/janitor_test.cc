@@ -111,6 +111,26 @@ TEST_CASE("Janitor: topics are produced to and deleted while it compacts them") 
   CHECK(lines.errors.load() == 0);
 }
 
+TEST_CASE("Janitor: the deletion of a topic waits for its compaction to end, and ends it") {
+  TestTopics topics;
+  const auto partition = topics.Create(kCompacted);
+  ProduceKeys(*partition);
+  const TopicId id = topics.registry->Find("t")->id;
+  std::future<absl::Status> deleted;
+  storage::CompactionLimits limits;
+  limits.proceed = [&](std::uint64_t) {
+    CHECK_FALSE(deleted.valid());  // asked no more once the topic is deleted
+    deleted = std::async(std::launch::async, [&] { return topics.registry->Delete(id); });
+    CHECK(Eventually([&] { return !partition->deleted_status().ok(); }));
+    CHECK(deleted.wait_for(Milliseconds(50)) == std::future_status::timeout);
+    return true;
+  };
+  CHECK(partition->Compact(std::move(limits)).ok());
+  REQUIRE(deleted.valid());
+  CHECK(deleted.get().ok());
+  CHECK(absl::IsNotFound(topics.files.List(topics.directory->LogPath({id, 0})).status()));
+}
+
 TEST_CASE("Janitor: it stops at once, however slowly it was told to compact") {
   TestTopics topics;
   ProduceKeys(*topics.Create(kCompacted));
