@@ -261,6 +261,8 @@ absl::Status Compaction::Settle(const SegmentReplacement& replacement, bool swap
   }
   RETURN_IF_ERROR(files().SyncDirectory(directory));
   RETURN_IF_ERROR(RemoveSwapRecord(files(), directory));
+  // Else it could come back after a power loss, and be taken for that of the next replacement here.
+  RETURN_IF_ERROR(files().SyncDirectory(directory));
   const auto at = segments_.begin() + static_cast<std::ptrdiff_t>(handed_out_);
   const auto count = static_cast<std::ptrdiff_t>(replacement.old_segments.size());
   segments_.erase(at + 1, at + count);

@@ -13,14 +13,16 @@
 namespace headrace::storage {
 
 struct CompactionLimits {
-  // For the map of keys, bytes: 24 a key at three quarters full, so half a million keys a pass. A dirty part
-  // with more keys takes several passes.
-  std::size_t key_map_size_max = std::size_t{16} << 20;
+  static constexpr std::size_t kKeyMapSizeMax = std::size_t{16} << 20;
+  // For the map of keys, bytes: 393,216 keys a pass. A dirty part with more keys takes several passes.
+  std::size_t key_map_size_max = kKeyMapSizeMax;
   // What one batch may decompress to, bytes; a batch that is larger stays as it is.
   std::size_t decompressed_size_max = std::size_t{128} << 20;
   // Called after every so many bytes read, to hold compaction back; false stops it. May block.
   std::function<bool(std::uint64_t bytes)> proceed;
 };
+
+static_assert(KeyMap::KeysWithin(CompactionLimits::kKeyMapSizeMax) == 393'216);
 
 struct CompactionResult {
   std::uint32_t passes = 0;

@@ -7,8 +7,6 @@
 namespace headrace::storage {
 namespace {
 
-constexpr std::size_t kFirstSlots = 64;
-
 struct Sip {
   std::uint64_t v0, v1, v2, v3;
 
@@ -42,15 +40,6 @@ std::uint64_t LittleEndian(ByteSpan bytes) {
   return word;
 }
 
-// The most slots that fit: a power of two.
-std::size_t SlotsMax(std::size_t size_max, std::size_t entry_size) {
-  return std::bit_floor(std::max(size_max / entry_size, kFirstSlots));
-}
-
-constexpr std::size_t KeysOf(std::size_t slots) {
-  return slots - slots / 4;
-}
-
 }  // namespace
 
 KeyHash HashKey(ByteSpan key, const std::array<std::uint64_t, 2>& secret) {
@@ -67,10 +56,10 @@ KeyHash HashKey(ByteSpan key, const std::array<std::uint64_t, 2>& secret) {
   return hash;
 }
 
-KeyMap::KeyMap(std::size_t size_max) : capacity_(KeysOf(SlotsMax(size_max, sizeof(Entry)))) {
+KeyMap::KeyMap(std::size_t size_max) : capacity_(KeysWithin(size_max)) {
   std::random_device random;
   for (std::uint64_t& word : secret_) word = std::uint64_t{random()} << 32 | random();
-  entries_.resize(std::min(kFirstSlots, SlotsMax(size_max, sizeof(Entry))));
+  entries_.resize(kFirstSlots);
 }
 
 std::size_t KeyMap::SlotOf(const std::vector<Entry>& entries, const KeyHash& hash) {

@@ -1,7 +1,9 @@
 // The highest offset of each key, within a fixed amount of memory.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -29,6 +31,9 @@ class KeyMap {
  public:
   explicit KeyMap(std::size_t size_max);
 
+  // How many keys a map of `size_max` bytes takes: 48 at least.
+  static constexpr std::size_t KeysWithin(std::size_t size_max) { return KeysOf(SlotsMax(size_max)); }
+
   bool full() const { return count_ >= capacity_; }
   bool HasRoomFor(std::size_t count) const { return count <= capacity_ - count_; }
   // Notes that `key` has a record at `offset`; the highest stays. False if there is no room.
@@ -42,6 +47,13 @@ class KeyMap {
     KeyHash hash;
     Offset offset = -1;  // -1: free
   };
+  static_assert(sizeof(Entry) == 24);
+  static constexpr std::size_t kFirstSlots = 64;
+  // The most slots that fit: a power of two.
+  static constexpr std::size_t SlotsMax(std::size_t size_max) {
+    return std::bit_floor(std::max(size_max / sizeof(Entry), kFirstSlots));
+  }
+  static constexpr std::size_t KeysOf(std::size_t slots) { return slots - slots / 4; }
   // The slot of this hash, or the free one where it belongs.
   static std::size_t SlotOf(const std::vector<Entry>& entries, const KeyHash& hash);
   void Grow();

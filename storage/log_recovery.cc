@@ -267,7 +267,7 @@ absl::Status Recovery::MakeDurable() {
 }
 
 absl::Status Recovery::Run() {
-  RETURN_IF_ERROR(FinishSwap(files_, *state_.directory));
+  RETURN_IF_ERROR(FinishSwap(state_.environment, *state_.directory));
   ASSIGN_OR_RETURN(const bool exists, ReadDirectory());
   if (!exists) return absl::OkStatus();
   RETURN_IF_ERROR(LoadStart());

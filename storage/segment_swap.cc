@@ -1,5 +1,6 @@
 #include "storage/segment_swap.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "absl/strings/str_cat.h"
@@ -7,6 +8,7 @@
 #include "protocol/core/status_macros.h"
 #include "storage/batch_cursor.h"
 #include "storage/io/small_file.h"
+#include "storage/quarantine.h"
 #include "storage/segment.h"
 
 namespace headrace::storage {
@@ -39,34 +41,38 @@ absl::Status RemoveIfThere(FileSystem& files, const std::string& path) {
   return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
 }
 
-// Step 3, if it is not known to be done.
-absl::Status FinishRename(FileSystem& files, const std::string& directory, const SwapRecord& record) {
-  const std::string cleaned = SegmentPath(directory, record.segment.base_offset, kCleanedSuffix);
-  const auto file = files.Open(cleaned, OpenMode::kRead);
-  if (absl::IsNotFound(file.status())) return absl::OkStatus();
-  RETURN_IF_ERROR(file.status());
-  ASSIGN_OR_RETURN(const std::uint64_t size, (*file)->Size());
-  if (size != record.segment.size) return absl::OkStatus();  // of a later attempt
-  RETURN_IF_ERROR(files.Rename(cleaned, SegmentPath(directory, record.segment.base_offset, "log")));
-  return files.SyncDirectory(directory);
+// How far the batches of a segment follow each other, by their headers.
+absl::StatusOr<BatchPlace> Reach(const File& file, Offset base_offset) {
+  ASSIGN_OR_RETURN(const std::uint64_t size, file.Size());
+  BatchCursor cursor(file, 0, size);
+  BatchPlace reach{base_offset, 0};
+  while (!cursor.done()) {
+    const absl::StatusOr<StoredBatch> batch = cursor.Next();
+    if (!batch.ok() && CodeOf(batch.status()) != ErrorCode::kCorruptMessage) return batch.status();
+    if (!batch.ok() || batch->base_offset != reach.offset) break;
+    reach = batch->next();
+  }
+  return reach;
 }
 
-// Whether the segment at the record's base offset is the new one: it reaches the end.
-absl::StatusOr<bool> IsSwapped(FileSystem& files, const std::string& directory, const SwapRecord& record) {
-  const auto file = files.Open(SegmentPath(directory, record.segment.base_offset, "log"), OpenMode::kRead);
+// Whether this file is the whole new segment.
+absl::StatusOr<bool> IsNew(FileSystem& files, const std::string& path, const SwapRecord& record) {
+  const auto file = files.Open(path, OpenMode::kRead);
   if (absl::IsNotFound(file.status())) return false;
   RETURN_IF_ERROR(file.status());
   ASSIGN_OR_RETURN(const std::uint64_t size, (*file)->Size());
   if (size != record.segment.size) return false;
-  BatchCursor cursor(**file, 0, size);
-  Offset end = record.segment.base_offset;
-  while (!cursor.done()) {
-    const absl::StatusOr<StoredBatch> batch = cursor.Next();
-    if (CodeOf(batch.status()) == ErrorCode::kCorruptMessage) return false;
-    RETURN_IF_ERROR(batch.status());
-    end = batch->last_offset + 1;
-  }
-  return end == record.end;
+  ASSIGN_OR_RETURN(const BatchPlace reach, Reach(**file, record.segment.base_offset));
+  return reach.offset == record.end && reach.position == size;
+}
+
+// Step 3, if it is not known to be done.
+absl::Status FinishRename(FileSystem& files, const std::string& directory, const SwapRecord& record) {
+  const std::string cleaned = SegmentPath(directory, record.segment.base_offset, kCleanedSuffix);
+  ASSIGN_OR_RETURN(const bool whole, IsNew(files, cleaned, record));
+  if (!whole) return absl::OkStatus();
+  RETURN_IF_ERROR(files.Rename(cleaned, SegmentPath(directory, record.segment.base_offset, "log")));
+  return files.SyncDirectory(directory);
 }
 
 // The base offset of a file's name, or -1.
@@ -98,6 +104,55 @@ absl::Status FinishRemoval(FileSystem& files, const std::string& directory, cons
   return files.SyncDirectory(directory);
 }
 
+absl::StatusOr<std::vector<Offset>> SegmentsOf(FileSystem& files, const std::string& directory) {
+  ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> entries, files.List(directory));
+  std::vector<Offset> segments;
+  for (const DirectoryEntry& entry : entries) {
+    const Offset base = BaseOf(entry.name);
+    if (base < 0 || entry.kind != DirectoryEntry::Kind::kFile) continue;
+    if (SegmentPath(directory, base, "log") == directory + "/" + entry.name) segments.push_back(base);
+  }
+  std::sort(segments.begin(), segments.end());
+  return segments;
+}
+
+// The indexes may be those of what a segment replaced.
+absl::Status RemoveIndexes(FileSystem& files, const std::string& directory, Offset base_offset) {
+  RETURN_IF_ERROR(RemoveIfThere(files, SegmentPath(directory, base_offset, "index")));
+  return RemoveIfThere(files, SegmentPath(directory, base_offset, "timeindex"));
+}
+
+// `swap` cannot be read. It was written before anything was replaced, so without a rename the old segments
+// are whole. After it the new one is, which was synced before.
+absl::Status SetAside(const LogEnvironment& environment, const std::string& directory,
+                      const absl::Status& damage) {
+  FileSystem& files = *environment.files;
+  Quarantine quarantine(environment, directory);
+  ASSIGN_OR_RETURN(const std::vector<Offset> segments, SegmentsOf(files, directory));
+  std::size_t replaced = 0;
+  for (std::size_t i = 0; i < segments.size();) {
+    const std::size_t first = i++;
+    ASSIGN_OR_RETURN(const auto file,
+                     files.Open(SegmentPath(directory, segments[first], "log"), OpenMode::kRead));
+    ASSIGN_OR_RETURN(const BatchPlace reach, Reach(*file, segments[first]));
+    for (; i < segments.size() && segments[i] < reach.offset; ++i, ++replaced) {
+      const std::string path = SegmentPath(directory, segments[i], "log");
+      ASSIGN_OR_RETURN(const auto covered, files.Open(path, OpenMode::kRead));
+      ASSIGN_OR_RETURN(const BatchPlace covered_reach, Reach(*covered, segments[i]));
+      if (covered_reach.offset > reach.offset) break;
+      RETURN_IF_ERROR(RemoveIndexes(files, directory, segments[first]));
+      RETURN_IF_ERROR(RemoveIndexes(files, directory, segments[i]));
+      RETURN_IF_ERROR(quarantine.MoveFile(path.substr(directory.size() + 1)).status());
+    }
+  }
+  ASSIGN_OR_RETURN(const std::string kept, quarantine.MoveFile(std::string(kSwapFile)));
+  if (environment.report) {
+    environment.report(absl::StrCat(damage.message(), "; it was moved to ", kept, ", with ", replaced,
+                                    " segments that compaction had replaced"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status WriteSwapRecord(FileSystem& files, const std::string& directory, const SwapRecord& record) {
@@ -118,14 +173,17 @@ absl::Status RemoveSwapRecord(FileSystem& files, const std::string& directory) {
   return RemoveIfThere(files, PathOf(directory));
 }
 
-absl::Status FinishSwap(FileSystem& files, const std::string& directory) {
+absl::Status FinishSwap(const LogEnvironment& environment, const std::string& directory) {
+  FileSystem& files = *environment.files;
   const absl::StatusOr<SwapRecord> record = ReadRecord(files, directory);
   if (absl::IsNotFound(record.status())) return absl::OkStatus();
+  if (absl::IsDataLoss(record.status())) return SetAside(environment, directory, record.status());
   RETURN_IF_ERROR(record.status());
   RETURN_IF_ERROR(FinishRename(files, directory, *record));
   // The other segments of the range may go only if the new one has what they have.
   RETURN_IF_ERROR(files.SyncDirectory(directory));
-  ASSIGN_OR_RETURN(const bool swapped, IsSwapped(files, directory, *record));
+  const std::string path = SegmentPath(directory, record->segment.base_offset, "log");
+  ASSIGN_OR_RETURN(const bool swapped, IsNew(files, path, *record));
   if (swapped) RETURN_IF_ERROR(FinishRemoval(files, directory, *record));
   RETURN_IF_ERROR(RemoveSwapRecord(files, directory));
   return files.SyncDirectory(directory);

@@ -36,8 +36,10 @@ absl::Status WriteSwapRecord(FileSystem& files, const std::string& directory, co
 // Step 5, or taking it back before step 3. OK if there is none.
 absl::Status RemoveSwapRecord(FileSystem& files, const std::string& directory);
 
-// At a start, before anything else looks at the directory: finishes a swap that was begun, from any point.
-// Errors: those of the file system, and DATA_LOSS if `swap` is damaged.
-absl::Status FinishSwap(FileSystem& files, const std::string& directory);
+// At a start, before anything else looks at the directory: finishes a swap that was begun, from any point. A
+// `swap` that is damaged, or not understood, goes to quarantine; the segments then tell how far it came: only
+// after step 3 does one of them reach into the next, which goes to quarantine too if the first has all of its
+// offsets. Errors: those of the file system.
+absl::Status FinishSwap(const LogEnvironment& environment, const std::string& directory);
 
 }  // namespace headrace::storage

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "protocol/core/status_macros.h"
+#include "storage/segment_swap.h"
 #include "tests/support/compacted_log.h"
 
 namespace headrace::storage {
@@ -113,6 +114,45 @@ TEST_CASE(
       CheckKept(log);
     }
   }
+}
+
+TEST_CASE("Compaction: a crash, and then `swap` cannot be read: the segments tell how far it came") {
+  const auto seed = GENERATE(range<std::uint64_t>(0, 4));
+  const std::uint64_t operations = OperationsOf([](CompactedLog& log) { REQUIRE(Live(log).ok()); });
+  int damaged = 0;
+  int replaced = 0;
+  for (std::uint64_t at = 1; at <= operations; ++at) {
+    CAPTURE(seed, at);
+    CompactedLog log(220);
+    testing::MemoryFileSystem& files = log.log().memory;
+    log.log().files.Heal();
+    log.log().files.DieAt(at);
+    Live(log).IgnoreError();
+    Crash(log, seed, 0, at);
+    const std::string swap = log.log().PathOf(kSwapFile);
+    if (!files.Exists(swap)) continue;
+    std::vector<std::byte> content = files.Read(swap);
+    if (content.empty()) continue;
+    content[(at * 7) % content.size()] ^= std::byte{1};
+    files.Write(swap, content);
+    ++damaged;
+    REQUIRE(log.log().Recover().ok());
+    CheckKept(log);
+    CHECK_FALSE(files.Exists(swap));
+    const auto& findings = log.log().findings();
+    const auto told = std::find_if(findings.begin(), findings.end(), [](const std::string& finding) {
+      return finding.find("; it was moved to ") != std::string::npos;
+    });
+    REQUIRE(told != findings.end());
+    if (told->find("with 0 segments") == std::string::npos) ++replaced;
+    REQUIRE(log.Seal().ok());
+    log.Compact();
+    Crash(log, seed, 1, at);
+    REQUIRE(log.log().Recover().ok());
+    CheckKept(log);
+  }
+  CHECK(replaced > 0);
+  CHECK(replaced < damaged);
 }
 
 TEST_CASE("Compaction: one failing file operation is an error or a fence, and never a loss") {

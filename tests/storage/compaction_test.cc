@@ -117,8 +117,8 @@ TEST_CASE("Compaction: a producer goes on where it was, over a restart without a
   REQUIRE(log.log().Recover().ok());
   const auto next = log.MakeProduced(7, 5);
   const auto gap = log.MakeProduced(7, 6);
-  CHECK(log.log().log().producers().Check(*RecordBatchView::Parse(next)).ok());
-  CHECK_FALSE(log.log().log().producers().Check(*RecordBatchView::Parse(gap)).ok());
+  CHECK(log.log().log().producers().Check(*RecordBatchView::Parse(next), 1).ok());
+  CHECK_FALSE(log.log().log().producers().Check(*RecordBatchView::Parse(gap), 1).ok());
 }
 
 TEST_CASE("Compaction: a reader goes on over it, with slices and cursors of old segments") {
