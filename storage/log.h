@@ -124,7 +124,8 @@ class Log {
   // Writes whole batches, already checked and stamped: the first one's base offset is offsets().end and each
   // continues the one before (REQUIRES). Rolls as needed. All or nothing: on a full disk (kDiskFull) what was
   // written is cut back and the log goes on; on any other failure, or if the cut fails, the log is fenced.
-  absl::Status Append(std::span<const ByteSpan> batches);
+  // `sent_crcs`: of each batch the CRC that its producer gave it; empty: the one it has.
+  absl::Status Append(std::span<const ByteSpan> batches, std::span<const std::uint32_t> sent_crcs = {});
 
   // Everything written and not yet known to be on disk, as of now.
   SyncPoint UnsyncedPoint();

@@ -124,7 +124,7 @@ void Log::State::NoteNewDirectory() {
   for (int level = 0; level < 2 && !parent.empty(); ++level, parent = ParentOf(parent)) NoteUnsynced(parent);
 }
 
-absl::Status Log::Append(std::span<const ByteSpan> batches) {
+absl::Status Log::Append(std::span<const ByteSpan> batches, std::span<const std::uint32_t> sent_crcs) {
   State& state = *state_;
   RETURN_IF_ERROR(fenced());
   if (batches.empty()) return absl::OkStatus();
@@ -161,7 +161,7 @@ absl::Status Log::Append(std::span<const ByteSpan> batches) {
     if (sealed != nullptr) sealed->StoreIndexes();
     sealed = run.segment;
   }
-  state.Note(views, now, size);
+  state.Note(views, sent_crcs, now, size);
   return absl::OkStatus();
 }
 
@@ -174,9 +174,11 @@ bool Log::State::MustRoll(TimestampMs now) const {
   return active->written().position > 0 && now - active->times().first_append > age_max;
 }
 
-void Log::State::Note(std::span<const RecordBatchView> batches, TimestampMs now, std::uint64_t bytes) {
-  for (const RecordBatchView& batch : batches) {
-    producers.Update(batch, now);
+void Log::State::Note(std::span<const RecordBatchView> batches, std::span<const std::uint32_t> sent_crcs,
+                      TimestampMs now, std::uint64_t bytes) {
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    const RecordBatchView& batch = batches[i];
+    producers.Update(batch, now, sent_crcs.empty() ? batch.crc() : sent_crcs[i]);
     epochs_changed |= epochs.Note(batch.leader_epoch(), batch.base_offset());
   }
   last_append = now;

@@ -24,6 +24,9 @@ struct LogOptions {
   std::uint64_t checkpoint_interval = std::uint64_t{16} << 20;
   // State of a producer id is forgotten when its last append is older than this.
   TimestampMs producer_expiry_ms = TimestampMs{24} * 3600 * 1000;
+  // Whether batches may be compressed in another way than their producers did, so that what a producer sent
+  // cannot be told from the log.
+  bool compressed_anew = false;
   // Whether only the last record of each key is kept (cleanup.policy=compact), and whether retention deletes
   // whole segments (cleanup.policy=delete). One of them at least is true.
   bool compact = false;

@@ -29,6 +29,14 @@ absl::Status ReplaySegment(const Segment& segment, BatchPlace from, const Log::S
   }
 }
 
+// The CRC that the producer gave this batch; 0 if it may be another: `compressed_anew`, given append time, or
+// compacted.
+std::uint32_t CrcAsSent(const RecordBatchView& batch, bool compressed_anew) {
+  const bool rewritten = compressed_anew || batch.record_count() <= batch.last_offset_delta() ||
+                         (batch.attributes() & (kAttributeDeleteHorizon | kAttributeLogAppendTime)) != 0;
+  return rewritten ? 0 : batch.crc();
+}
+
 }  // namespace
 
 absl::Status Log::State::Replay(Offset from, const Visit& visit) const {
@@ -56,7 +64,8 @@ absl::Status Log::State::LoadProducers(Offset snapshot_end_max, Offset none_belo
   }
   if (from >= snapshot_end_max) return absl::OkStatus();
   return Replay(from, [&](const RecordBatchView& batch, TimestampMs append_time) {
-    if (batch.base_offset() >= from) producers.Update(batch, append_time);
+    if (batch.base_offset() < from) return;
+    producers.Update(batch, append_time, CrcAsSent(batch, options.compressed_anew));
   });
 }
 

@@ -86,7 +86,8 @@ struct Log::State {
   // Whether the next batch must go to a new segment, whatever its size.
   bool MustRoll(TimestampMs now) const HEADRACE_EXCLUDES(mutex);
   // `batches` were written.
-  void Note(std::span<const RecordBatchView> batches, TimestampMs now, std::uint64_t bytes);
+  void Note(std::span<const RecordBatchView> batches, std::span<const std::uint32_t> sent_crcs,
+            TimestampMs now, std::uint64_t bytes);
 
   // log_sync.cc
   bool CheckpointIsDue() const;

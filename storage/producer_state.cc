@@ -10,15 +10,15 @@
 namespace headrace::storage {
 namespace {
 
-// Snapshot, big-endian:  magic "HRPS" | CRC-32C of what follows | format = 1 | end offset (8) | producers (4)
-// |
-//   each: id (8) | epoch (2) | last append (8) | batches (1) | each: first, last sequence (4, 4) |
-//         base, last offset (8, 8) | CRC (4)
+// Snapshot, big-endian:
+//   magic "HRPS" | CRC-32C of what follows | format = 2 | end offset (8) | producers (4) | each:
+//     id (8) | epoch (2) | last append (8) | batches (1) | each:
+//       first, last sequence (4, 4) | base, last offset (8, 8) | CRC as sent (4) | log append time (8)
 constexpr std::string_view kMagic = "HRPS";
-constexpr std::uint32_t kFormat = 1;
+constexpr std::uint32_t kFormat = 2;
 constexpr std::size_t kHeaderSize = 24;
 constexpr std::size_t kProducerSize = 19;
-constexpr std::size_t kBatchSize = 28;
+constexpr std::size_t kBatchSize = 36;
 
 class Writer {
  public:
@@ -52,7 +52,8 @@ class Reader {
 
 }  // namespace
 
-absl::StatusOr<SequenceCheck> ProducerState::Check(const RecordBatchView& batch, bool compare_crc) const {
+absl::StatusOr<SequenceCheck> ProducerState::Check(const RecordBatchView& batch,
+                                                   std::uint32_t sent_crc) const {
   if (batch.producer_id() == kNoProducerId) return SequenceCheck{};
   const auto found = producers_.find(batch.producer_id());
   if (found == producers_.end()) return SequenceCheck{};
@@ -63,7 +64,7 @@ absl::StatusOr<SequenceCheck> ProducerState::Check(const RecordBatchView& batch,
     for (std::size_t i = 0; i < entry.count; ++i) {
       const ProducerBatch& known = entry.batches[i];
       if (known.first_sequence != first || known.last_sequence != last) continue;
-      if (!compare_crc || known.crc == 0 || known.crc == batch.crc())
+      if (known.crc == 0 || known.crc == sent_crc)
         return SequenceCheck{SequenceCheck::Kind::kDuplicate, known};
       return MakeError(ErrorCode::kDuplicateSequence,
                        absl::StrCat("producer ", batch.producer_id(), " used sequences ", first, " to ", last,
@@ -84,7 +85,7 @@ absl::StatusOr<SequenceCheck> ProducerState::Check(const RecordBatchView& batch,
                                 " was expected"));
 }
 
-void ProducerState::Update(const RecordBatchView& batch, TimestampMs append_time) {
+void ProducerState::Update(const RecordBatchView& batch, TimestampMs append_time, std::uint32_t sent_crc) {
   if (batch.producer_id() == kNoProducerId) return;
   Entry& entry = producers_[batch.producer_id()];
   if (batch.producer_epoch() != entry.epoch) {
@@ -97,10 +98,13 @@ void ProducerState::Update(const RecordBatchView& batch, TimestampMs append_time
   }
   // Compaction takes records out of a batch, and no sequences.
   const std::int32_t sequences = batch.last_offset_delta() + 1;
-  const bool compacted =
-      batch.record_count() < sequences || (batch.attributes() & kAttributeDeleteHorizon) != 0;
-  entry.batches[entry.count++] = {batch.base_sequence(), LastSequence(batch.base_sequence(), sequences),
-                                  batch.base_offset(), batch.last_offset(), compacted ? 0 : batch.crc()};
+  const bool append_timed = (batch.attributes() & kAttributeLogAppendTime) != 0;
+  entry.batches[entry.count++] = {batch.base_sequence(),
+                                  LastSequence(batch.base_sequence(), sequences),
+                                  batch.base_offset(),
+                                  batch.last_offset(),
+                                  sent_crc,
+                                  append_timed ? batch.max_timestamp() : TimestampMs{-1}};
   entry.last_append = append_time;
 }
 
@@ -134,6 +138,7 @@ std::vector<std::byte> ProducerState::Serialize(Offset end) const {
       writer.Put(batch.base_offset);
       writer.Put(batch.last_offset);
       writer.Put(batch.crc);
+      writer.Put(batch.log_append_time);
     }
   }
   StoreBigEndian(bytes.data() + 4, Crc32c(ByteSpan(bytes).subspan(8)));
@@ -168,6 +173,7 @@ absl::StatusOr<ProducerState::Snapshot> ProducerState::Parse(ByteSpan bytes) {
       batch.base_offset = reader.Take<std::int64_t>();
       batch.last_offset = reader.Take<std::int64_t>();
       batch.crc = reader.Take<std::uint32_t>();
+      batch.log_append_time = reader.Take<std::int64_t>();
     }
   }
   if (!reader.empty()) return damaged("bytes are left over");

@@ -2,7 +2,8 @@
 // batch sent again is recognised and a gap is refused.
 //
 // The rules are those of Kafka's ProducerStateManager (protocol facts: KIP-98, KIP-360), with two changes:
-// expiry goes by the broker's append time, and a duplicate must also have the same CRC.
+// expiry goes by the broker's append time, and a duplicate must also have the CRC that its original had when
+// it was sent: the broker may have rewritten it since.
 #pragma once
 
 #include <array>
@@ -22,7 +23,8 @@ struct ProducerBatch {
   std::int32_t last_sequence = 0;
   Offset base_offset = 0;
   Offset last_offset = 0;
-  std::uint32_t crc = 0;  // 0: not known, because compaction has rewritten it
+  std::uint32_t crc = 0;             // as the producer sent it; 0: not known any more
+  TimestampMs log_append_time = -1;  // if the broker's clock made its timestamps
 };
 
 struct SequenceCheck {
@@ -35,14 +37,14 @@ class ProducerState {
  public:
   static constexpr std::size_t kBatchesKept = 5;
 
-  // What appending `batch` would mean. Batches without a producer id are always new. Errors:
-  // kOutOfOrderSequence (names the expected sequence), kInvalidProducerEpoch, kDuplicateSequence (same
-  // sequences, other CRC: a sequence was used twice). `compare_crc` false: the broker rewrites batches before
-  // they are appended, so a batch sent again need not have the CRC of its original.
-  absl::StatusOr<SequenceCheck> Check(const RecordBatchView& batch, bool compare_crc = true) const;
+  // What appending `batch`, which was sent with this CRC, would mean. Batches without a producer id are
+  // always new. Errors: kOutOfOrderSequence (names the expected sequence), kInvalidProducerEpoch,
+  // kDuplicateSequence (same sequences, other CRC: a sequence was used twice).
+  absl::StatusOr<SequenceCheck> Check(const RecordBatchView& batch, std::uint32_t sent_crc) const;
 
-  // Remembers an appended batch, stamped with its offset. No-op without a producer id.
-  void Update(const RecordBatchView& batch, TimestampMs append_time);
+  // Remembers an appended batch, stamped with its offset; `sent_crc` 0: not known, then its sequences alone
+  // make a duplicate. No-op without a producer id.
+  void Update(const RecordBatchView& batch, TimestampMs append_time, std::uint32_t sent_crc);
 
   // Whether this is the last batch of a producer that is remembered: without it a restart would forget where
   // the producer's sequences are.

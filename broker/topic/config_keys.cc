@@ -24,6 +24,7 @@ std::string CompressionType(const TopicConfig& config) {
 
 void SetCompressionType(TopicConfig& config, std::string_view value) {
   config.compression = value == "uncompressed" ? Compression::kNone : ParseCompression(value);
+  config.log.compressed_anew = config.compression.has_value();
 }
 
 using enum ConfigType;

@@ -68,24 +68,27 @@ absl::StatusOr<Partition::Placed> Partition::Stage(AppendRequest& request, Appen
   const core::MutexLock lock(mutex_);
   RETURN_IF_ERROR(CheckOpen(request.internal));
   ASSIGN_OR_RETURN(const RecordBatchView view, RecordBatchView::Parse(request.bytes));
-  ASSIGN_OR_RETURN(const storage::SequenceCheck check,
-                   staged_producers_.Check(view, !rewrites_.load(std::memory_order_relaxed)));
+  const std::uint32_t sent_crc = request.sent_crc.value_or(view.crc());
+  const absl::StatusOr<storage::SequenceCheck> check = staged_producers_.Check(view, sent_crc);
+  if (!check.ok()) return WithName(check.status(), name_);
   outcome.record_count = view.record_count();
   outcome.log_start_offset = log_->offsets().start;
-  if (check.kind == storage::SequenceCheck::Kind::kDuplicate) {
-    outcome.base_offset = check.original.base_offset;
+  if (check->kind == storage::SequenceCheck::Kind::kDuplicate) {
+    outcome.base_offset = check->original.base_offset;
     outcome.duplicate = true;
-    if (check.original.last_offset < log_->offsets().high_watermark) return Placed::kDuplicate;
+    outcome.log_append_time = check->original.log_append_time;
+    if (check->original.last_offset < log_->offsets().high_watermark) return Placed::kDuplicate;
     Queue(request, ByteSpan(), outcome);  // acknowledged no sooner than its original
     return Placed::kQueued;
   }
   outcome.base_offset = next_offset_;
   if ((view.attributes() & kAttributeLogAppendTime) != 0) outcome.log_append_time = view.max_timestamp();
+  request.sent_crc = sent_crc;
   StampBatch(request.bytes, next_offset_, services_.leader_epoch);
-  staged_producers_.Update(view, services_.clock->WallNow());
+  staged_producers_.Update(view, services_.clock->WallNow(), sent_crc);
   next_offset_ += view.last_offset_delta() + 1;
   if (MayWriteInline() && log_mutex_.try_lock()) {
-    const absl::Status written = WriteInline(request.bytes);
+    const absl::Status written = WriteInline(request.bytes, sent_crc);
     if (!written.ok()) ResetStaging();
     log_mutex_.unlock();
     if (!written.ok()) return WithName(written, name_);
@@ -101,8 +104,8 @@ bool Partition::MayWriteInline() const {
   return began == 0 || MonotonicMs(*services_.clock) - began <= kSlowSyncMs;
 }
 
-absl::Status Partition::WriteInline(ByteSpan batch) {
-  const absl::Status written = log_->Append({&batch, 1});
+absl::Status Partition::WriteInline(ByteSpan batch, std::uint32_t sent_crc) {
+  const absl::Status written = log_->Append({&batch, 1}, {&sent_crc, 1});
   if (!written.ok()) {
     if (CodeOf(written) == ErrorCode::kDiskFull) services_.disk->NoteFull();
     return written;
@@ -114,7 +117,8 @@ absl::Status Partition::WriteInline(ByteSpan batch) {
 }
 
 void Partition::Queue(AppendRequest& request, ByteSpan bytes, const AppendOutcome& outcome) {
-  queue_.push_back({std::move(request.owner), bytes, std::move(request.done), outcome});
+  queue_.push_back(
+      {std::move(request.owner), bytes, request.sent_crc.value_or(0), std::move(request.done), outcome});
   if (!flush_submitted_) SubmitFlush();
 }
 
@@ -137,9 +141,12 @@ absl::StatusOr<storage::SyncPoint> Partition::WriteGroup(Group& group) {
     group_writing_ = true;
   }
   std::vector<ByteSpan> batches;
+  std::vector<std::uint32_t> sent_crcs;
   std::uint64_t size = 0;
   for (const Staged& staged : group) {
-    if (!staged.bytes.empty()) batches.push_back(staged.bytes);
+    if (staged.bytes.empty()) continue;
+    batches.push_back(staged.bytes);
+    sent_crcs.push_back(staged.sent_crc);
     size += staged.bytes.size();
   }
   absl::Status written;
@@ -147,7 +154,7 @@ absl::StatusOr<storage::SyncPoint> Partition::WriteGroup(Group& group) {
   {
     const core::MutexLock lock(log_mutex_);
     written = status();
-    if (written.ok()) written = log_->Append(batches);
+    if (written.ok()) written = log_->Append(batches, sent_crcs);
     if (written.ok()) point = durable_.load() ? log_->UnsyncedPoint() : log_->WrittenPoint();
   }
   if (!written.ok()) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,8 @@ struct AppendOutcome {
   Offset base_offset = 0;
   bool duplicate = false;
   std::int32_t record_count = 0;
-  // The broker's wall clock, if the topic's timestamps are of the append; else, and for a duplicate, -1.
+  // The broker's wall clock at the append, of the original if this is a duplicate, if the topic's timestamps
+  // are of the append; else -1.
   TimestampMs log_append_time = -1;
   Offset log_start_offset = 0;
 };
@@ -37,6 +39,7 @@ struct AppendRequest {
   std::shared_ptr<void> owner;
   MutableByteSpan bytes;
   AppendCallback done;
+  std::optional<std::uint32_t> sent_crc{};  // as the producer sent it, if it was rewritten since
   bool internal = false;  // a topic of the broker's own: goes on while the disk is kept in reserve
 };
 
@@ -111,6 +114,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
   struct Staged {
     std::shared_ptr<void> owner;
     ByteSpan bytes;  // empty for a duplicate that waits for its original
+    std::uint32_t sent_crc = 0;
     AppendCallback done;
     AppendOutcome outcome;
   };
@@ -127,7 +131,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
   absl::StatusOr<Placed> Stage(AppendRequest& request, AppendOutcome& outcome) HEADRACE_EXCLUDES(mutex_);
   absl::Status CheckOpen(bool internal) const;
   bool MayWriteInline() const HEADRACE_REQUIRES(mutex_);
-  absl::Status WriteInline(ByteSpan batch) HEADRACE_REQUIRES(mutex_, log_mutex_);
+  absl::Status WriteInline(ByteSpan batch, std::uint32_t sent_crc) HEADRACE_REQUIRES(mutex_, log_mutex_);
   void Queue(AppendRequest& request, ByteSpan bytes, const AppendOutcome& outcome) HEADRACE_REQUIRES(mutex_);
   void SubmitFlush() HEADRACE_REQUIRES(mutex_);
   void SubmitSync() HEADRACE_REQUIRES(mutex_);
@@ -151,8 +155,6 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // came before it is still being prepared.
   std::atomic<bool> direct_;
   std::atomic<std::uint64_t> batch_size_max_;
-  // Whether the log may hold other bytes than were sent since this partition was opened: never false again.
-  std::atomic<bool> rewrites_{false};
   // Monotonic milliseconds when the sync under way began; 0: none. A written topic queues behind a slow one.
   std::atomic<std::int64_t> sync_began_{0};
 

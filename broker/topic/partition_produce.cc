@@ -13,7 +13,6 @@ void Partition::SetRules(const ProduceRules& rules) {
   const core::MutexLock lock(produce_mutex_);
   rules_ = rules;
   batch_size_max_.store(rules.size_max(), std::memory_order_relaxed);
-  if (rules.may_rewrite()) rewrites_.store(true, std::memory_order_relaxed);
   direct_.store(rules.as_sent() && !preparing_one_, std::memory_order_release);
 }
 
@@ -50,6 +49,7 @@ void Partition::Produce(AppendRequest request) {
 }
 
 void Partition::PrepareAndAppend(const ProduceRules& rules, AppendRequest request) {
+  request.sent_crc = RecordBatchView::Parse(request.bytes)->crc();
   absl::StatusOr<std::vector<std::byte>> anew = Prepare(rules, services_.clock->WallNow(), request.bytes);
   if (!anew.ok()) {
     return request.done(MakeError(CodeOf(anew.status()), absl::StrCat(name_, ": ", anew.status().message())));

@@ -111,7 +111,8 @@ absl::StatusOr<Bytes> PrepareRecords(const ProduceRules& rules, const RecordBatc
 }  // namespace
 
 bool ProduceRules::as_sent() const {
-  return !may_rewrite() && timestamp_before_max_ms == TopicConfig::kNoTimeLimit &&
+  return !keys_required && !log_append_time && !compression.has_value() &&
+         timestamp_before_max_ms == TopicConfig::kNoTimeLimit &&
          timestamp_after_max_ms == TopicConfig::kNoTimeLimit;
 }
 

@@ -26,8 +26,6 @@ struct ProduceRules {
 
   // Whether batches are appended as they were sent, with nothing to be looked at beyond CheckBatch.
   bool as_sent() const;
-  // Whether the bytes of a batch in the log may differ from those that were sent.
-  bool may_rewrite() const { return keys_required || log_append_time || compression.has_value(); }
   // Bytes of a batch that no limit refuses.
   std::uint64_t size_max() const { return std::min(batch_size_max, segment_size_max); }
 };

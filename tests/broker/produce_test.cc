@@ -317,17 +317,37 @@ TEST_CASE("Produce: a batch sent again is recognised though the broker rewrote t
   BatchOptions options;
   options.producer_id = 1;
   const std::vector<std::byte> batch = MakeBatch({"a", "b"}, options);
-  REQUIRE(TestTopics::Produce(*partition, batch).ok());
+  const auto first = TestTopics::Produce(*partition, batch);
+  REQUIRE(first.ok());
+  CHECK(first->log_append_time > 0);
   topics.clock.Advance(std::chrono::milliseconds(5));
   const auto again = TestTopics::Produce(*partition, batch);
   REQUIRE(again.ok());
   CHECK(again->duplicate);
   CHECK(again->base_offset == 0);
-  CHECK(again->log_append_time == -1);
+  CHECK(again->log_append_time == first->log_append_time);
   // Also when the configuration has changed in between.
   topics.Alter({{"message.timestamp.type", ""}});
   const auto later = TestTopics::Produce(*partition, batch);
   REQUIRE(later.ok());
   CHECK(later->duplicate);
+  CHECK(partition->offsets().end == 2);
+}
+
+TEST_CASE("Produce: a sequence used twice is refused though the broker rewrote the first") {
+  const std::string durability = GENERATE("written", "durable");
+  const auto rule = GENERATE(std::pair<std::string, std::string>{"message.timestamp.type", "LogAppendTime"},
+                             std::pair<std::string, std::string>{"compression.type", "zstd"});
+  TestTopics topics;
+  const auto partition = topics.Create({{"durability", durability}, rule});
+  BatchOptions options;
+  options.producer_id = 1;
+  const std::vector<std::byte> batch = MakeBatch({"a", "b"}, options);
+  REQUIRE(TestTopics::Produce(*partition, batch).ok());
+  CheckRefused(TestTopics::Produce(*partition, MakeBatch({"x", "y"}, options)), ErrorCode::kDuplicateSequence,
+               "used sequences 0 to 1 twice");
+  const auto again = TestTopics::Produce(*partition, batch);
+  REQUIRE(again.ok());
+  CHECK(again->duplicate);
   CHECK(partition->offsets().end == 2);
 }

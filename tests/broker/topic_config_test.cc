@@ -87,6 +87,7 @@ TEST_CASE("TopicConfig: durable by default, by Kafka's names") {
   CHECK(config.log.compact);
   CHECK_FALSE(config.log.delete_by_retention);
   CHECK(config.compression == Compression::kZstd);
+  CHECK(config.log.compressed_anew);
   CHECK(config.log.delete_retention_ms == 5);
   CHECK(config.log.max_compaction_lag_ms == 5);
   CHECK(config.batch_size_max == 2000000);

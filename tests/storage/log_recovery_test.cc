@@ -210,7 +210,7 @@ TEST_CASE("Log recovery: disposable files may be lost or damaged in any way") {
       CHECK(log.ReadableByOffset() == "ab c d e f g h");
       CHECK((*log.log().FindTimestamp(1'040, 1 << 20))->offset == 5);
       const std::vector<std::byte> next = log.MakeWord("i", 8);
-      CHECK(log.log().producers().Check(*RecordBatchView::Parse(next))->kind == SequenceCheck::Kind::kNew);
+      CHECK(log.log().producers().Check(*RecordBatchView::Parse(next), 1)->kind == SequenceCheck::Kind::kNew);
       REQUIRE(log.Draw("i |").ok());
       CHECK(log.Readable() == "ab c d e f g h i");
       CHECK(log.Orphans().empty());

@@ -289,11 +289,34 @@ TEST_CASE("Log: producers are remembered over an orderly stop and over a crash")
   }
   CHECK(log.log().producers().size() == 1);
   const std::vector<std::byte> fresh = log.MakeWord("f", 5);
-  CHECK(log.log().producers().Check(*RecordBatchView::Parse(fresh))->kind == SequenceCheck::Kind::kNew);
+  CHECK(log.log().producers().Check(*RecordBatchView::Parse(fresh), 1)->kind == SequenceCheck::Kind::kNew);
   log.next_sequence = 7;
   const std::vector<std::byte> gap = log.MakeWord("h", 5);
-  CHECK(CodeOf(log.log().producers().Check(*RecordBatchView::Parse(gap)).status()) ==
+  CHECK(CodeOf(log.log().producers().Check(*RecordBatchView::Parse(gap), 1).status()) ==
         ErrorCode::kOutOfOrderSequence);
+}
+
+TEST_CASE(
+    "Log: after a crash a producer's batch is told by its CRC, unless the log has other bytes than sent") {
+  const bool compressed_anew = GENERATE(false, true);
+  TestLog log(2 * BatchSize());
+  LogOptions options = log.options();
+  options.compressed_anew = compressed_anew;
+  log.SetOptions(options);
+  log.producer_id = 77;
+  REQUIRE(log.Draw("a").ok());
+  log.CrashProcess();
+  REQUIRE(log.Recover().ok());
+  log.next_sequence = 0;
+  const std::vector<std::byte> other = log.MakeWord("x", 0);
+  const auto view = RecordBatchView::Parse(other);
+  const absl::StatusOr<SequenceCheck> check = log.log().producers().Check(*view, view->crc());
+  if (compressed_anew) {
+    REQUIRE(check.ok());
+    CHECK(check->kind == SequenceCheck::Kind::kDuplicate);
+  } else {
+    CHECK(CodeOf(check.status()) == ErrorCode::kDuplicateSequence);
+  }
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ struct Sent {
 
 // "new", "duplicate of <base offset>", or the error's name.
 std::string Check(const ProducerState& state, const Sent& sent) {
-  const auto check = state.Check(sent.view());
+  const auto check = state.Check(sent.view(), sent.view().crc());
   if (!check.ok()) return std::string(NameOf(CodeOf(check.status())));
   if (check->kind == SequenceCheck::Kind::kNew) return "new";
   return "duplicate of " + std::to_string(check->original.base_offset);
@@ -44,7 +44,7 @@ std::string Check(const ProducerState& state, const Sent& sent) {
 
 std::string Append(ProducerState& state, const Sent& sent, TimestampMs now = 1'000) {
   const std::string check = Check(state, sent);
-  if (check == "new") state.Update(sent.view(), now);
+  if (check == "new") state.Update(sent.view(), now, sent.view().crc());
   return check;
 }
 
@@ -74,7 +74,7 @@ TEST_CASE("ProducerState: sequences go on without a gap") {
 TEST_CASE("ProducerState: the error names the producer, the sequence and the one expected") {
   ProducerState state;
   REQUIRE(Append(state, Sent("abc", 0)) == "new");
-  const auto check = state.Check(Sent("d", 9).view());
+  const auto check = state.Check(Sent("d", 9).view(), 1);
   CHECK(std::string(MessageOf(check.status())) == "producer 7 sent sequence 9; 3 was expected");
 }
 
@@ -112,7 +112,7 @@ TEST_CASE("ProducerState: the original's offsets are all there") {
   ProducerState state;
   const Sent sent("abc", 4, 0, 7, 50);
   REQUIRE(Append(state, sent) == "new");
-  const auto check = state.Check(sent.view());
+  const auto check = state.Check(sent.view(), sent.view().crc());
   REQUIRE(check.ok());
   CHECK(check->original.first_sequence == 4);
   CHECK(check->original.last_sequence == 6);
@@ -130,13 +130,33 @@ TEST_CASE("ProducerState: the same sequences with other bytes are no duplicate")
   CHECK(Check(state, Sent("abcd", 0)) == "OUT_OF_ORDER_SEQUENCE_NUMBER");
 }
 
-TEST_CASE("ProducerState: where batches are rewritten, the sequences alone make a duplicate") {
+TEST_CASE("ProducerState: what counts is the CRC that was sent, not the one that was written") {
   ProducerState state;
-  REQUIRE(Append(state, Sent("abc", 0)) == "new");
-  const auto check = state.Check(Sent("abd", 0).view(), false);
-  REQUIRE(check.ok());
-  CHECK(check->kind == SequenceCheck::Kind::kDuplicate);
-  CHECK_FALSE(state.Check(Sent("d", 4).view(), false).ok());
+  const Sent sent("abc", 0);
+  const Sent written("xyz", 0, 0, 7, 20);
+  state.Update(written.view(), 1'000, sent.view().crc());
+  CHECK(Check(state, sent) == "duplicate of 20");
+  CHECK(Check(state, written) == "DUPLICATE_SEQUENCE_NUMBER");
+}
+
+TEST_CASE("ProducerState: where it is not known what was sent, the sequences alone make a duplicate") {
+  ProducerState state;
+  state.Update(Sent("abc", 0).view(), 1'000, 0);
+  CHECK(Check(state, Sent("abd", 0)) == "duplicate of 0");
+  CHECK(Check(state, Sent("d", 4)) == "OUT_OF_ORDER_SEQUENCE_NUMBER");
+}
+
+TEST_CASE("ProducerState: the time of a batch's append is remembered, in a snapshot too") {
+  ProducerState state;
+  Sent sent("abc", 0);
+  SetAppendTime(sent.bytes, 77);
+  SealBatch(sent.bytes);
+  state.Update(sent.view(), 1'000, 5);
+  state.Update(Sent("d", 3).view(), 1'000, 5);
+  const auto snapshot = ProducerState::Parse(state.Serialize(4));
+  REQUIRE(snapshot.ok());
+  CHECK(snapshot->state.Check(sent.view(), 5)->original.log_append_time == 77);
+  CHECK(snapshot->state.Check(Sent("d", 3).view(), 5)->original.log_append_time == -1);
 }
 
 TEST_CASE("ProducerState: a new epoch begins at 0 and shuts the old one out") {
@@ -213,10 +233,10 @@ TEST_CASE("ProducerState: an empty snapshot is one") {
 
 TEST_CASE("ProducerState: a whole snapshot of a newer format is refused by its number") {
   std::vector<std::byte> bytes = FilledState().Serialize(77);
-  StoreBigEndian(bytes.data() + 8, std::uint32_t{2});
+  StoreBigEndian(bytes.data() + 8, std::uint32_t{3});
   StoreBigEndian(bytes.data() + 4, Crc32c(ByteSpan(bytes).subspan(8)));
   const auto snapshot = ProducerState::Parse(bytes);
-  CHECK(std::string(MessageOf(snapshot.status())) == "producer snapshot: format 2 is not known");
+  CHECK(std::string(MessageOf(snapshot.status())) == "producer snapshot: format 3 is not known");
 }
 
 TEST_CASE("ProducerState: a snapshot cut at any byte, longer, or with any bit flipped is refused") {
