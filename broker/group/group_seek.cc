@@ -28,7 +28,8 @@ void AddSubscribed(const GroupDescription& group, const MemberDescription& membe
   if (member.topic_regex.empty()) return;
   const RE2 regex(member.topic_regex, RE2::Quiet);
   for (const topic::TopicPtr& each : topics.All()) {
-    if (RE2::FullMatch(each->name, regex)) names.insert(each->name);
+    // As the group assigns them: topics of the broker's own are read by name only.
+    if (!each->name.starts_with("__") && RE2::FullMatch(each->name, regex)) names.insert(each->name);
   }
 }
 
@@ -136,6 +137,7 @@ absl::StatusOr<std::vector<SeekMove>> PlanUndo(const OffsetStore& offsets, const
 // One seek on its way to the disk.
 struct Operation {
   Coordinator* groups = nullptr;
+  OffsetStore* offsets = nullptr;
   std::string group_id;
   SeekOutcome outcome;
   std::function<void(const absl::StatusOr<SeekOutcome>&)> done;
@@ -144,7 +146,16 @@ struct Operation {
   bool begun HEADRACE_GUARDED_BY(mutex) = false;
   std::optional<absl::Status> stored HEADRACE_GUARDED_BY(mutex);
 
+  // From where it was moved in the end: members went on reading after the plan was made.
+  void FillPrevious() {
+    const Positions former = offsets->Former(group_id);
+    for (SeekMove& move : outcome.moves) {
+      const auto found = former.find(move.partition);
+      if (move.status.ok() && found != former.end()) move.previous = found->second.offset;
+    }
+  }
   void Finish(const absl::Status& status) {
+    if (status.ok()) FillPrevious();
     outcome.members_removed = groups->EndSeek(group_id, status.ok());
     if (status.ok()) return done(std::move(outcome));
     done(status);
@@ -196,6 +207,7 @@ void Seek(Coordinator& groups, OffsetStore& offsets, const std::string& group_id
   if (commits.empty()) return done(SeekOutcome{std::move(moves), 0});
   const auto operation = std::make_shared<Operation>();
   operation->groups = &groups;
+  operation->offsets = &offsets;
   operation->group_id = group_id;
   operation->outcome.moves = std::move(moves);
   operation->done = std::move(done);

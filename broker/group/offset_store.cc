@@ -93,11 +93,20 @@ void OffsetStore::Commit(const std::string& group, std::vector<OffsetCommit> com
 void OffsetStore::Delete(const std::string& group, const std::vector<TopicPartition>& partitions, Done done) {
   if (partitions.empty()) return done(absl::OkStatus());
   Changes changes;
-  for (const TopicPartition& partition : partitions) changes.positions.emplace_back(partition, std::nullopt);
+  Positions left = All(group);
+  for (const TopicPartition& partition : partitions) {
+    changes.positions.emplace_back(partition, std::nullopt);
+    left.erase(partition);
+  }
+  if (left.empty() && !Former(group).empty()) changes.former.emplace();
   Append(group, std::move(changes), std::move(done));
 }
 
 void OffsetStore::Forget(const std::string& group, Done done) {
+  WhenSettled(group, [this, group, done = std::move(done)] { ForgetNow(group, done); });
+}
+
+void OffsetStore::ForgetNow(const std::string& group, Done done) {
   Changes changes;
   for (const auto& [partition, committed] : All(group))
     changes.positions.emplace_back(partition, std::nullopt);
@@ -109,6 +118,12 @@ void OffsetStore::Forget(const std::string& group, Done done) {
 void OffsetStore::Move(const std::string& group, std::vector<OffsetCommit> commits, Done done) {
   const absl::Status checked = CheckCommit(group, commits);
   if (!checked.ok() || commits.empty()) return done(checked);
+  WhenSettled(group, [this, group, commits = std::move(commits), done = std::move(done)] {
+    MoveNow(group, commits, done);
+  });
+}
+
+void OffsetStore::MoveNow(const std::string& group, std::vector<OffsetCommit> commits, Done done) {
   const Positions present = All(group);
   Changes changes;
   changes.former.emplace();
@@ -162,6 +177,10 @@ void OffsetStore::Append(const std::string& group, Changes changes, Done done) {
   request.bytes = *owner;
   request.owner = std::move(owner);
   request.internal = true;
+  {
+    const core::MutexLock lock(mutex_);
+    ++pending_[group].appends;
+  }
   // The topic is durable, so outcomes come from the flusher's one thread, in the order of the log.
   request.done = [this, group, changes = std::move(changes),
                   done = std::move(done)](const absl::StatusOr<topic::AppendOutcome>& outcome) {
@@ -169,9 +188,34 @@ void OffsetStore::Append(const std::string& group, Changes changes, Done done) {
       const core::MutexLock lock(mutex_);
       Apply(group, changes);
     }
-    done(outcome.status());
+    Settle(group);
+    done(outcome.status());  // last: whoever hears of it may destroy the store
   };
   partition_->Append(std::move(request));
+}
+
+void OffsetStore::WhenSettled(const std::string& group, std::function<void()> next) {
+  {
+    const core::MutexLock lock(mutex_);
+    const auto found = pending_.find(group);
+    if (found != pending_.end()) {
+      found->second.waiting.push_back(std::move(next));
+      return;
+    }
+  }
+  next();
+}
+
+void OffsetStore::Settle(const std::string& group) {
+  std::vector<std::function<void()>> settled;
+  {
+    const core::MutexLock lock(mutex_);
+    const auto found = pending_.find(group);
+    if (--found->second.appends > 0) return;
+    settled = std::move(found->second.waiting);
+    pending_.erase(found);
+  }
+  for (const auto& next : settled) next();
 }
 
 void OffsetStore::Apply(const std::string& group, const Changes& changes) {

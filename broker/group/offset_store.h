@@ -48,15 +48,16 @@ class OffsetStore {
   // kInvalidGroupId, kOffsetMetadataTooLarge, the topic's.
   void Commit(const std::string& group, std::vector<OffsetCommit> commits, Done done)
       HEADRACE_EXCLUDES(mutex_);
-  // Forgets positions, likewise.
+  // Forgets positions, likewise; with the last of them also where the group stood before it was moved.
   void Delete(const std::string& group, const std::vector<TopicPartition>& partitions, Done done)
       HEADRACE_EXCLUDES(mutex_);
 
-  // Forgets all of a group.
+  // Forgets all of a group, also what is still on its way to the disk.
   void Forget(const std::string& group, Done done) HEADRACE_EXCLUDES(mutex_);
   // Commits positions as an administrator moves them, all or none, offset -1 to forget one; and keeps where
-  // these partitions stood before, in place of what was kept by an earlier Move. Whoever calls sees to it
-  // that nothing else of the group is on its way: Coordinator::BeginSeek.
+  // these partitions stood before, in place of what was kept by an earlier Move. Waits, holding no thread,
+  // for what of the group is on its way to the disk, since that is where it stood. Whoever calls sees to it
+  // that nothing follows until `done`: Coordinator::BeginSeek.
   void Move(const std::string& group, std::vector<OffsetCommit> commits, Done done) HEADRACE_EXCLUDES(mutex_);
 
   std::optional<CommittedOffset> Find(const std::string& group, const TopicPartition& partition) const
@@ -79,9 +80,21 @@ class OffsetStore {
     Positions positions;
     Positions former;
   };
+  // What of a group is on its way to the disk, and who waits for it.
+  struct Pending {
+    std::size_t appends = 0;
+    std::vector<std::function<void()>> waiting;
+  };
 
   std::vector<Change> ToChanges(std::vector<OffsetCommit> commits) const;
   absl::StatusOr<std::vector<std::byte>> BuildBatch(const std::string& group, const Changes& changes) const;
+  // Calls `next` under no lock, once nothing of the group is on its way any more: now, or on the flusher's
+  // thread.
+  void WhenSettled(const std::string& group, std::function<void()> next) HEADRACE_EXCLUDES(mutex_);
+  void Settle(const std::string& group) HEADRACE_EXCLUDES(mutex_);
+  void MoveNow(const std::string& group, std::vector<OffsetCommit> commits, Done done)
+      HEADRACE_EXCLUDES(mutex_);
+  void ForgetNow(const std::string& group, Done done) HEADRACE_EXCLUDES(mutex_);
   void Append(const std::string& group, Changes changes, Done done) HEADRACE_EXCLUDES(mutex_);
   void Apply(const std::string& group, const Changes& changes) HEADRACE_REQUIRES(mutex_);
   absl::Status Replay(ByteSpan batches) HEADRACE_REQUIRES(mutex_);
@@ -93,6 +106,7 @@ class OffsetStore {
 
   mutable core::Mutex mutex_;
   std::map<std::string, State> groups_ HEADRACE_GUARDED_BY(mutex_);
+  std::map<std::string, Pending> pending_ HEADRACE_GUARDED_BY(mutex_);
 };
 
 }  // namespace headrace::group

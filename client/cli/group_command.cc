@@ -34,7 +34,9 @@ Error WithSimilar(Admin& admin, Error error, const std::string& group) {
   std::vector<std::string> names;
   for (const GroupListing& each : *groups) names.push_back(each.name);
   const std::vector<std::string> similar = SimilarNames(group, names);
-  if (!similar.empty()) error.message += "; did you mean " + similar.front() + "?";
+  // There may be such a group, and it has only nothing to undo.
+  if (!similar.empty() && similar.front() != group)
+    error.message += "; did you mean " + similar.front() + "?";
   return error;
 }
 

@@ -156,6 +156,25 @@ TEST_CASE("Seek: what undo goes back to is there after a restart, and gone with 
   CHECK(empty.Groups().empty());
 }
 
+TEST_CASE("Seek: a commit that is on its way to the disk is where the group stood") {
+  Fixture f;
+  f.Commit(f.t, 0);
+  for (Offset offset = 1; offset < 10; ++offset) {
+    CAPTURE(offset);
+    const auto plan = f.Plan(SeekTarget::kLatest);
+    REQUIRE(plan.ok());
+    std::promise<absl::Status> committed;
+    f.store.Commit("g", {{f.t, offset, kNoLeaderEpoch, ""}}, Fixture::Into(committed));
+    const auto moved = f.Move(*plan);
+    REQUIRE(moved.ok());
+    REQUIRE(committed.get_future().get().ok());
+    CHECK(moved->moves.at(0).previous == offset);
+    CHECK(f.At(f.t) == 10);
+    REQUIRE(f.Move(SeekTarget::kUndo).ok());
+    CHECK(f.At(f.t) == offset);
+  }
+}
+
 TEST_CASE("Seek: every member is removed, and none commits under its former id") {
   Fixture f;
   const std::int32_t epoch = f.Beat(kJoinEpoch).member_epoch;
