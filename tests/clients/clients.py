@@ -31,6 +31,12 @@ CHECKS = {
     "group_cooperative-sticky": "the same with the cooperative sticky assignor",
     "group_consumer": "the same with group.protocol=consumer (assigned by the broker)",
     "static_member": "a static member that comes back finds its partitions, without a rebalance",
+    "seek_eager": "`headrace group seek` on a live group under auto-commit: all is read again, and no former "
+                  "member's commit lands",
+    "seek_cooperative-sticky": "the same with the cooperative sticky assignor",
+    "seek_static": "the same with static members",
+    "seek_consumer": "the same with group.protocol=consumer",
+    "seek_consumer_static": "the same with static members of group.protocol=consumer",
     "resume": "commits an offset; the next member goes on there",
     "by_time": "offsets by time, before, at, between and after; earliest and latest",
     "max_timestamp": "the offset of the latest time",
@@ -50,6 +56,7 @@ CHECKS = {
     "ship": "every line of a real log of this machine arrives, in order",
 }
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+SEEKS = ["seek_eager", "seek_cooperative-sticky", "seek_static"]
 ADMIN = ["topics", "configs", "delete_records", "offsets_admin", "groups_admin"]
 
 
@@ -94,8 +101,8 @@ CLIENTS = [
            ["metadata", *CODECS, "order", "group", "resume", "by_time", "topics", "configs", "groups_admin"]),
     Client("python3-confluent-kafka", "Debian's python3-confluent-kafka",
            [DEBIAN_PYTHON, "-B", _here("confluent.py")], _debian("python3-confluent-kafka"),
-           ["metadata", *CODECS, "order", "idempotent", "group", "resume", "by_time", "topics", "configs",
-            "transactions"]),
+           ["metadata", *CODECS, "order", "idempotent", *SEEKS, "group", "resume", "by_time", "topics",
+            "configs", "transactions"]),
     Client("rsyslog", "Debian's rsyslogd with omkafka", [DEBIAN_PYTHON, "-B", _here("rsyslog.py")],
            _debian("rsyslog-kafka"), ["ship"]),
     Client("kafkajs", "kafkajs on Node.js", ["node", _work("node", "checks.js")],
@@ -107,8 +114,8 @@ CLIENTS = [
     Client("java", "Apache Kafka's Java client",
            [_here("kafka.sh"), "run", _here("java", "Checks.java")], [_here("java", "version.sh")],
            ["metadata", *CODECS, "order", "idempotent", "group_range", "group_roundrobin", "group_sticky",
-            "group_cooperative-sticky", "group_consumer", "static_member", "resume", "by_time",
-            "max_timestamp", *ADMIN, "cluster", "transactions"],
+            "group_cooperative-sticky", "group_consumer", "static_member", *SEEKS, "seek_consumer",
+            "seek_consumer_static", "resume", "by_time", "max_timestamp", *ADMIN, "cluster", "transactions"],
            toolchain=["java", "mvn"], prepare=[[_here("kafka.sh"), "get"]], registry=True),
     Client("kafka-tools", "Apache Kafka's command line tools", [DEBIAN_PYTHON, "-B", _here("kafka_tools.py")],
            [_here("java", "version.sh")],

@@ -4,6 +4,7 @@
 import os
 import time
 
+import live_seek
 import records
 import report
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -100,6 +101,29 @@ class Checks:
         until("the first has all again", lambda: shares([4]))
         members.pop().close()
 
+    def seek(self, strategy, static=False):
+        headrace = live_seek.Headrace(self.base["bootstrap.servers"])
+        topic = self.topic(f"seek-{strategy}{'-static' if static else ''}", 2)
+        own = [{"group_instance_id": name} if static else {} for name in ("one", "two")]
+        members = [self.consumer(group_id=topic, partition_assignment_strategy=strategy,
+                                 enable_auto_commit=True, auto_commit_interval_ms=50, **each) for each in own]
+
+        def produce(count):
+            self.produce(topic, [(number % 2, 0, None, b"%d" % number, []) for number in range(2 * count)])
+
+        def poll():
+            found = []
+            for member in members:
+                poll_into(member, found)
+            return [(one.partition(), one.offset()) for one in found]
+
+        produce(100)
+        for member in members:
+            member.subscribe([topic])
+        live_seek.check(headrace, topic, 100, 2, poll, produce)
+        for member in members:
+            member.close()
+
     def resume(self):
         topic, group = f"{self.prefix}-none", f"{self.prefix}-resume"
         consumer, found = self.consumer(group_id=group), []
@@ -175,6 +199,9 @@ def all_checks(broker, records_path, prefix):
         yield codec, report.bind(checks.codec, codec)
     yield "order", report.bind(checks.order, max_in_flight=1)
     yield "idempotent", report.bind(checks.order, "idempotent", enable_idempotence=True)
+    yield "seek_eager", report.bind(checks.seek, "range")
+    yield "seek_cooperative-sticky", report.bind(checks.seek, "cooperative-sticky")
+    yield "seek_static", report.bind(checks.seek, "range", static=True)
     for name in ("group", "resume", "by_time", "topics", "configs", "transactions"):
         yield name, getattr(checks, name)
 

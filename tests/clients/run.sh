@@ -114,7 +114,11 @@ main() {
       return
       ;;
     broker) broker=$where ;;
-    headrace) start_headrace "$where" ;;
+    headrace)
+      HEADRACE_BIN=$(cd "$where" && pwd)  # for what is done to a live group by the program headrace
+      export HEADRACE_BIN
+      start_headrace "$where"
+      ;;
     kafka)
       HEADRACE_BROKER_KIND=kafka
       broker=$("$here/kafka.sh" start "$work/kafka")

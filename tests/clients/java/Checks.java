@@ -7,6 +7,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
@@ -294,6 +295,123 @@ public class Checks {
     admin.removeMembersFromConsumerGroup(topic, new RemoveMembersFromConsumerGroupOptions(members)).all().get();
   }
 
+  /** Runs the program `headrace` of the broker under test to its end. */
+  void headrace(String... arguments) throws Exception {
+    List<String> command = new ArrayList<>(
+        List.of(System.getenv("HEADRACE_BIN") + "/headrace", "--broker", broker));
+    command.addAll(List.of(arguments));
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    expect(String.join(" ", arguments) + ": " + output, process.waitFor(), 0);
+  }
+
+  /** What tests/clients/live_seek.py does, for members of this client. */
+  void seek(String name, Map<String, Object> changed, boolean statically) throws Exception {
+    if (!"headrace".equals(System.getenv("HEADRACE_BROKER_KIND")) || System.getenv("HEADRACE_BIN") == null) {
+      throw new Skipped("a group is sought by the program headrace, of a Headrace built here");
+    }
+    String topic = topic(name, 2);
+    produceNumbers(topic, 200, 2, Map.of());
+    List<Consumer<byte[], byte[]>> members = new ArrayList<>();
+    for (String instance : List.of("one", "two")) {
+      Map<String, Object> all = new LinkedHashMap<>(changed);
+      all.putAll(Map.of("group.id", topic, "enable.auto.commit", "true", "auto.commit.interval.ms", "50"));
+      if (statically) {
+        all.put("group.instance.id", instance);
+      }
+      members.add(consumer(all));
+      members.get(members.size() - 1).subscribe(List.of(topic));
+    }
+    try {
+      seekWhileRead(topic, members);
+    } finally {
+      members.forEach(Consumer::close);
+    }
+  }
+
+  void seekWhileRead(String topic, List<Consumer<byte[], byte[]>> members) throws Exception {
+    List<ConsumerRecord<byte[], byte[]>> found = new ArrayList<>();
+    Runnable read = () -> members.forEach(each -> poll(each, found));
+    until("all is read and committed", () -> {
+      read.run();
+      return committed(topic).equals(List.of(100L, 100L));
+    });
+
+    // While they read, and have read what is not committed yet.
+    produceNumbers(topic, 200, 2, Map.of());
+    until("more is read", () -> {
+      read.run();
+      return found.size() > 200;
+    });
+    Thread seeking = new Thread(() -> {
+      try {
+        headrace("group", "seek", topic, "--to", "earliest");
+      } catch (Exception error) {
+        throw new RuntimeException(error);
+      }
+    });
+    Throwable[] failed = new Throwable[1];
+    seeking.setUncaughtExceptionHandler((thread, error) -> failed[0] = error);
+    seeking.start();
+    until("it is sought and all is read again", () -> {
+      read.run();
+      return failed[0] != null || readAgain(found, 2, 200);
+    });
+    seeking.join();
+    expect("seeking", failed[0], null);
+
+    // While they hold what is not committed, and do not poll: nobody but a former member could commit.
+    produceNumbers(topic, 200, 2, Map.of());
+    until("the rest is read", () -> {
+      read.run();
+      return readAgain(found, 2, 300);
+    });
+    headrace("group", "seek", topic, "--to", "earliest");
+    for (int look = 0; look < 1000; look++) {  // some auto-commit intervals long
+      expect("committed", committed(topic), List.of(0L, 0L));
+    }
+    found.clear();
+    until("it is read once more", () -> {
+      read.run();
+      return readAgain(found, 1, 300);
+    });
+  }
+
+  /**
+   * Whether each partition was begun so often, and since then read whole. What a member had fetched before it
+   * knew of the seek may stand in between, so the order says nothing.
+   */
+  static boolean readAgain(List<ConsumerRecord<byte[], byte[]>> found, int begun, long end) {
+    for (int partition = 0; partition < 2; partition++) {
+      int beginnings = 0;
+      Set<Long> read = new HashSet<>();
+      for (ConsumerRecord<byte[], byte[]> each : found) {
+        if (each.partition() == partition && each.offset() == 0) {
+          beginnings++;
+          read.clear();
+        }
+        if (each.partition() == partition) {
+          read.add(each.offset());
+        }
+      }
+      if (beginnings < begun || read.size() < end) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** What the group has committed in each partition, by its number. */
+  List<Long> committed(String group) {
+    try {
+      return offsets(group).entrySet().stream()
+          .sorted(Comparator.comparingInt(each -> each.getKey().partition()))
+          .map(each -> each.getValue().offset()).toList();
+    } catch (Exception error) {
+      throw new RuntimeException(error);
+    }
+  }
+
   void resume() throws Exception {
     TopicPartition where = new TopicPartition(prefix + "-none", 0);
     Map<String, Object> all = Map.of("group.id", prefix + "-resume");
@@ -448,6 +566,16 @@ public class Checks {
         Map.of("group.protocol", "classic", "partition.assignment.strategy", assignor.getName()))));
     all.put("group_consumer", () -> group("group_consumer", Map.of("group.protocol", "consumer")));
     all.put("static_member", this::staticMember);
+    Map<String, Object> eager = Map.of(
+        "group.protocol", "classic", "partition.assignment.strategy", RangeAssignor.class.getName());
+    Map<String, Object> cooperative = Map.of(
+        "group.protocol", "classic", "partition.assignment.strategy", CooperativeStickyAssignor.class.getName());
+    all.put("seek_eager", () -> seek("seek_eager", eager, false));
+    all.put("seek_cooperative-sticky", () -> seek("seek_cooperative-sticky", cooperative, false));
+    all.put("seek_static", () -> seek("seek_static", eager, true));
+    Map<String, Object> consumer = Map.of("group.protocol", "consumer");
+    all.put("seek_consumer", () -> seek("seek_consumer", consumer, false));
+    all.put("seek_consumer_static", () -> seek("seek_consumer_static", consumer, true));
     all.put("resume", this::resume);
     all.put("by_time", this::byTime);
     all.put("max_timestamp", this::maxTimestamp);
