@@ -2,7 +2,8 @@
 # Apache Kafka beside Headrace: a single KRaft node that the checks are first held against, and its own tools.
 # Its jars come with Maven (tests/clients/java/pom.xml), once, into build/clients/java.
 #   kafka.sh get                 fetches the jars if they are not there
-#   kafka.sh start DIR [HEAP_MB] a fresh broker with its data in DIR, on free ports; prints host:port
+#   kafka.sh start DIR [HEAP_MB] a fresh broker with its data in DIR, on free ports; prints host:port. Clients
+#                                are told to come to KAFKA_ADVERTISED instead, if that is set
 #   kafka.sh stop DIR            ends it and waits until it is gone
 #   kafka.sh pid DIR
 #   kafka.sh run CLASS ARGS...   one of Kafka's programs by class name, or a .java file
@@ -48,7 +49,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$controller
 listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$port
+advertised.listeners=PLAINTEXT://${KAFKA_ADVERTISED:-127.0.0.1:$port}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$dir/data
@@ -111,7 +112,7 @@ case "${1:-}" in
   pid) cat "$2/pid" ;;
   run) java_with "${KAFKA_HEAP_MB:-256}" "${@:2}" ;;
   *)
-    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

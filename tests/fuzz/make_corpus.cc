@@ -1,5 +1,6 @@
 // Writes the inputs that fuzzing starts from: make_corpus GOLDEN CORPUS fills CORPUS/<name of a fuzz program>
-// with the golden batches, their compressed record areas, and frames with every field of some messages set.
+// with the golden batches, their compressed record areas, the golden requests, and frames with every field of
+// some messages set.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include "protocol/kafka/frame.h"
 #include "protocol/kafka/messages/all.h"
 #include "protocol/native/frame.h"
+#include "tests/golden/golden_frames.h"
 
 namespace headrace {
 namespace {
@@ -93,6 +95,16 @@ void WriteKafkaRequests(const fs::path& corpus) {
   });
 }
 
+void WriteGoldenRequests(const fs::path& golden, const fs::path& corpus) {
+  const auto frames = testing::ReadGoldenFrames(golden / "requests.frames");
+  HEADRACE_CHECK(!frames.empty());
+  for (const testing::GoldenFrame& frame : frames) {
+    const std::string kind =
+        std::to_string(static_cast<int>(frame.key)) + "-" + std::to_string(frame.version);
+    Write(corpus / "fuzz_kafka" / (frame.who + "-" + kind), frame.bytes);
+  }
+}
+
 void WriteResponses(const fs::path& corpus) {
   native::ErrorResponse error;
   error.mutable_error()->set_code(3);
@@ -120,6 +132,7 @@ int Main(const fs::path& golden, const fs::path& corpus) {
   }
   WriteRequests(corpus);
   WriteKafkaRequests(corpus);
+  WriteGoldenRequests(golden, corpus);
   WriteResponses(corpus);
   std::printf("%d batches\n", batches);
   return batches > 0 ? 0 : 1;
