@@ -95,6 +95,7 @@ absl::Status Broker::OpenStorage() {
       }));
   offsets_ = std::make_unique<group::OffsetStore>(*registry_, clock_);
   RETURN_IF_ERROR(offsets_->Load());
+  registry_->OnDeleted([this] { offsets_->ForgetDeletedTopics(); });
   group::Settings groups;
   groups.initial_rebalance_delay = kInitialRebalanceDelay;
   groups_ = std::make_unique<group::Coordinator>(groups, clock_, [this] { return AssignableTopics(); });

@@ -8,6 +8,8 @@ namespace headrace::group {
 namespace {
 
 constexpr Milliseconds kTopicsInterval{1'000};
+// A tick looks at every group, so however many of them wake the timer, ticks stand apart.
+constexpr Milliseconds kTickInterval{10};
 
 // Unguessable enough that two clients do not meet; not a secret.
 std::string RandomId(const std::string& client_id) {
@@ -63,9 +65,12 @@ void Coordinator::Run() {
     Tick();
     const std::optional<Time> next = NextDeadline();
     const core::MutexLock lock(mutex_);
+    const auto stopped = [this]() HEADRACE_REQUIRES(mutex_) { return stopping_; };
     const auto woken = [this]() HEADRACE_REQUIRES(mutex_) { return stopping_ || changed_; };
-    const Time topics_due = clock_.MonotonicNow() + kTopicsInterval;
+    const Time now = clock_.MonotonicNow();
+    const Time topics_due = now + kTopicsInterval;
     wake_.wait_until(mutex_, next ? std::min(*next, topics_due) : topics_due, woken);
+    wake_.wait_until(mutex_, now + kTickInterval, stopped);
     if (stopping_) return;
     changed_ = false;
   }
@@ -128,7 +133,7 @@ ClassicGroup* Coordinator::FindClassic(const std::string& group_id) {
 template <typename T>
 T* Coordinator::TakeOver(const std::string& group_id, ErrorCode mismatch, ErrorCode& error) {
   if (stopping_) error = ErrorCode::kCoordinatorNotAvailable;
-  if (group_id.empty()) error = ErrorCode::kInvalidGroupId;
+  if (group_id.empty() || group_id.size() > kGroupIdSizeMax) error = ErrorCode::kInvalidGroupId;
   if (error != ErrorCode::kNone) return nullptr;
   auto found = groups_.find(group_id);
   if (found == groups_.end()) {

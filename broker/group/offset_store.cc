@@ -30,9 +30,9 @@ OffsetStore::OffsetStore(topic::TopicRegistry& registry, storage::Clock& clock)
     : registry_(registry), clock_(clock) {}
 
 absl::Status OffsetStore::CheckGroup(std::string_view group) {
-  if (!group.empty() && group.size() <= kGroupSizeMax) return absl::OkStatus();
+  if (!group.empty() && group.size() <= kGroupIdSizeMax) return absl::OkStatus();
   return MakeError(ErrorCode::kInvalidGroupId, absl::StrCat("a group's name of ", group.size(),
-                                                            " bytes; it must have 1 to ", kGroupSizeMax));
+                                                            " bytes; it must have 1 to ", kGroupIdSizeMax));
 }
 
 absl::Status OffsetStore::Load() {
@@ -44,6 +44,12 @@ absl::Status OffsetStore::Load() {
   options.internal = true;
   ASSIGN_OR_RETURN(const topic::TopicPtr topic, registry_.Create(options));
   partition_ = topic->partitions.front();
+  RETURN_IF_ERROR(ReplayAll());
+  ForgetDeletedTopics();
+  return absl::OkStatus();
+}
+
+absl::Status OffsetStore::ReplayAll() {
   const core::MutexLock lock(mutex_);
   storage::ReadCursor cursor;
   cursor.offset = partition_->offsets().start;
@@ -100,6 +106,19 @@ void OffsetStore::Delete(const std::string& group, const std::vector<TopicPartit
   }
   if (left.empty() && !Former(group).empty()) changes.former.emplace();
   Append(group, std::move(changes), std::move(done));
+}
+
+void OffsetStore::ForgetDeletedTopics() {
+  std::map<std::string, std::vector<TopicPartition>> lost;
+  {
+    const core::MutexLock lock(mutex_);
+    for (const auto& [group, state] : groups_) {
+      for (const auto& [partition, committed] : state.positions) {
+        if (registry_.Find(partition.topic) == nullptr) lost[group].push_back(partition);
+      }
+    }
+  }
+  for (const auto& [group, partitions] : lost) Delete(group, partitions, [](const absl::Status&) {});
 }
 
 void OffsetStore::Forget(const std::string& group, Done done) {

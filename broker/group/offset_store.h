@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "broker/group/offset_record.h"
+#include "broker/group/requests.h"
 #include "broker/topic/topic_registry.h"
 #include "protocol/core/mutex.h"
 #include "protocol/core/record_batch_builder.h"
@@ -33,7 +34,6 @@ class OffsetStore {
   using Done = std::function<void(const absl::Status&)>;
 
   static constexpr std::string_view kTopicName = "__consumer_offsets";
-  static constexpr std::size_t kGroupSizeMax = 249;      // bytes
   static constexpr std::size_t kMetadataSizeMax = 4096;  // bytes
 
   OffsetStore(topic::TopicRegistry& registry, storage::Clock& clock);
@@ -41,8 +41,12 @@ class OffsetStore {
   // kInvalidGroupId for a name that could never commit: empty, or too long.
   static absl::Status CheckGroup(std::string_view group);
 
-  // Creates the topic if it is missing, and reads what it holds. Blocking; once, before anything else.
+  // Creates the topic if it is missing, reads what it holds, and forgets what of it is in no topic any more.
+  // Blocking; once, before anything else.
   absl::Status Load() HEADRACE_EXCLUDES(mutex_);
+  // Forgets positions in topics that the registry does not know; after it has deleted one. What cannot be
+  // stored now is forgotten at the next start.
+  void ForgetDeletedTopics() HEADRACE_EXCLUDES(mutex_);
 
   // Keeps positions; `done` is called once they are on disk, and then they are what Find says. Errors:
   // kInvalidGroupId, kOffsetMetadataTooLarge, the topic's.
@@ -97,6 +101,7 @@ class OffsetStore {
   void ForgetNow(const std::string& group, Done done) HEADRACE_EXCLUDES(mutex_);
   void Append(const std::string& group, Changes changes, Done done) HEADRACE_EXCLUDES(mutex_);
   void Apply(const std::string& group, const Changes& changes) HEADRACE_REQUIRES(mutex_);
+  absl::Status ReplayAll() HEADRACE_EXCLUDES(mutex_);
   absl::Status Replay(ByteSpan batches) HEADRACE_REQUIRES(mutex_);
   void ReplayRecord(const RecordView& record) HEADRACE_REQUIRES(mutex_);
 

@@ -156,6 +156,7 @@ absl::Status TopicRegistry::Delete(const TopicId& id) {
   RETURN_IF_ERROR(Save(topics));
   Publish(std::move(topics));
   for (const auto& partition : topic->partitions) partition->MarkDeleted();
+  if (deleted_) deleted_();
   for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
     const std::string path = directory_.LogPath({id, static_cast<PartitionId>(i)});
     RETURN_IF_ERROR(RemoveTree(path));

@@ -30,6 +30,9 @@ using TopicPtr = std::shared_ptr<const Topic>;
 // Told of each log that recovery had to look into. Any thread, several at once.
 using RecoveredFunction = std::function<void(const std::string& partition, const storage::RecoveryReport&)>;
 
+// Told of each topic that was deleted. On the thread that deletes; must not change topics.
+using DeletedFunction = std::function<void()>;
+
 struct CreateTopicOptions {
   std::string name;
   std::uint32_t partitions = 1;
@@ -75,6 +78,8 @@ class TopicRegistry {
   absl::StatusOr<TopicPtr> Create(const CreateTopicOptions& options) HEADRACE_EXCLUDES(change_mutex_, mutex_);
   absl::StatusOr<TopicPtr> Alter(const TopicId& id, const AlterTopicOptions& options)
       HEADRACE_EXCLUDES(change_mutex_, mutex_);
+  // Before the first Delete; at most one listener.
+  void OnDeleted(DeletedFunction deleted) { deleted_ = std::move(deleted); }
   // The topic is gone when this returns; its files follow.
   absl::Status Delete(const TopicId& id) HEADRACE_EXCLUDES(change_mutex_, mutex_);
 
@@ -102,6 +107,7 @@ class TopicRegistry {
   storage::DataDirectory& directory_;
   const PartitionServices services_;
   const TopicConfig defaults_;
+  DeletedFunction deleted_;
 
   core::Mutex change_mutex_;  // taken before mutex_
   mutable core::Mutex mutex_;

@@ -187,8 +187,8 @@ TEST_CASE("Classic: refusals") {
     request.member_id = "made up";
     CHECK(broker.Join(request)->join.error == ErrorCode::kUnknownMemberId);
   }
-  SECTION("no group id") {
-    request.group_id = "";
+  SECTION("no group id, or too long a one") {
+    request.group_id = GENERATE(std::string(), std::string(kGroupIdSizeMax + 1, 'g'));
     CHECK(broker.Join(request)->join.error == ErrorCode::kInvalidGroupId);
   }
   SECTION("the consumer protocol, while members are there") {

@@ -1,0 +1,84 @@
+// Where groups stand, and when it is forgotten.
+#include "broker/group/offset_store.h"
+
+#include <catch2/catch.hpp>
+
+#include <future>
+
+#include "tests/support/test_topics.h"
+
+namespace headrace::group {
+namespace {
+
+using headrace::testing::TestTopics;
+
+// Topics "t" and "u"; group "both" stands in both, group "one" in "t" alone.
+class Fixture {
+ public:
+  Fixture() : store(*topics.registry, topics.clock) {
+    topics.Create({});
+    topics.Create({}, "u");
+    REQUIRE(store.Load().ok());
+    t = {topics.registry->Find("t")->id, 0};
+    u = {topics.registry->Find("u")->id, 0};
+    Commit("both", {{t, 1, kNoLeaderEpoch, ""}, {u, 2, kNoLeaderEpoch, ""}});
+    Commit("one", {{t, 3, kNoLeaderEpoch, ""}});
+  }
+
+  void Commit(const std::string& group, std::vector<OffsetCommit> commits) {
+    std::promise<absl::Status> done;
+    store.Commit(group, std::move(commits), [&](const absl::Status& status) { done.set_value(status); });
+    REQUIRE(done.get_future().get().ok());
+  }
+  // Until what was queued is stored: the flusher keeps the order.
+  void AwaitStored() { Commit("later", {{u, 0, kNoLeaderEpoch, ""}}); }
+
+  TestTopics topics;
+  OffsetStore store;
+  TopicPartition t;
+  TopicPartition u;
+};
+
+void CheckOnlyOthersAreLeft(const OffsetStore& store, const TopicPartition& u) {
+  CHECK(store.All("both").size() == 1);
+  CHECK(store.Find("both", u)->offset == 2);
+  CHECK(store.Groups() == std::vector<std::string>{"both", "later"});
+}
+
+}  // namespace
+
+TEST_CASE("OffsetStore: positions go with their topic, and a group with the last of them") {
+  Fixture f;
+  f.topics.registry->OnDeleted([&] { f.store.ForgetDeletedTopics(); });
+  REQUIRE(f.topics.registry->Delete(f.t.topic).ok());
+  f.AwaitStored();
+  CheckOnlyOthersAreLeft(f.store, f.u);
+  OffsetStore again(*f.topics.registry, f.topics.clock);
+  REQUIRE(again.Load().ok());
+  CheckOnlyOthersAreLeft(again, f.u);
+}
+
+TEST_CASE("OffsetStore: a crash after a topic was deleted leaves no position in it") {
+  Fixture f;
+  f.AwaitStored();
+  REQUIRE(f.topics.registry->Delete(f.t.topic).ok());
+  CHECK(f.store.Groups().size() == 3);
+  OffsetStore again(*f.topics.registry, f.topics.clock);
+  REQUIRE(again.Load().ok());
+  f.AwaitStored();  // the same log, so also behind what `again` has queued
+  CheckOnlyOthersAreLeft(again, f.u);
+}
+
+TEST_CASE("OffsetStore: a group's name has 1 to 249 bytes, metadata at most 4096") {
+  CHECK(OffsetStore::CheckGroup("g").ok());
+  CHECK(OffsetStore::CheckGroup(std::string(249, 'g')).ok());
+  CHECK(CodeOf(OffsetStore::CheckGroup("")) == ErrorCode::kInvalidGroupId);
+  CHECK(CodeOf(OffsetStore::CheckGroup(std::string(250, 'g'))) == ErrorCode::kInvalidGroupId);
+  Fixture f;
+  ErrorCode code = ErrorCode::kNone;
+  f.store.Commit("g", {{f.t, 0, kNoLeaderEpoch, std::string(4097, 'm')}},
+                 [&](const absl::Status& status) { code = CodeOf(status); });
+  CHECK(code == ErrorCode::kOffsetMetadataTooLarge);
+}
+
+}  // namespace headrace::group
