@@ -10,6 +10,7 @@
 #include <toml++/toml.h>
 
 #include "absl/strings/str_cat.h"
+#include "broker/topic/produce_rules.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
 
@@ -248,11 +249,15 @@ std::string MemoryFormula(const Config& config, std::size_t partitions) {
   constexpr Number kConnection = 2 << 10;  // idle; a busy one adds its 64 KiB read buffer
   constexpr Number kBusyConnection = 64 << 10;
   constexpr Number kPartition = 4 << 10;
+  // A batch decompressed and one made of it; the janitor compacts beside the file threads.
+  constexpr Number kCodecThread = 2 * topic::kProducedSizeMax;
   const Number idle = kBase + partitions * kPartition;
   return absl::StrCat("memory at most ", kBase / kMebibyte, " MiB + connections x ", kConnection / 1024,
                       " to ", kBusyConnection / 1024, " KiB + partitions x ", kPartition / 1024,
-                      " KiB + requests ", config.request_memory_max / kMebibyte, " MiB; ", idle / kMebibyte,
-                      " MiB with ", partitions, " partitions and nobody connected");
+                      " KiB + requests ", config.request_memory_max / kMebibyte,
+                      " MiB + threads that recompress or compact, ", config.file_threads + 1, " at most, x ",
+                      kCodecThread / kMebibyte, " MiB; ", idle / kMebibyte, " MiB with ", partitions,
+                      " partitions and nobody connected");
 }
 
 }  // namespace headrace::broker

@@ -104,3 +104,13 @@ TEST_CASE("Config: a file that is not TOML, or not there, is refused") {
   CHECK_THAT(std::string(MessageOf(ReadConfigFile(config, file.path))), Catch::Contains(":1: "));
   CHECK_FALSE(ReadConfigFile(config, "/nonexistent/headrace.toml").ok());
 }
+
+TEST_CASE("Config: the memory formula counts partitions, requests, and threads that recompress") {
+  Config config;
+  config.request_memory_max = 32 << 20;
+  config.file_threads = 2;
+  const std::string formula = MemoryFormula(config, 10'000);
+  CHECK_THAT(formula, Catch::Contains("requests 32 MiB"));
+  CHECK_THAT(formula, Catch::Contains("recompress or compact, 3 at most, x 128 MiB"));
+  CHECK_THAT(formula, Catch::Contains("51 MiB with 10000 partitions"));
+}

@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <future>
+#include <set>
 #include <thread>
 
 #include "protocol/core/record_iterator.h"
@@ -51,6 +53,36 @@ std::map<std::string, std::string> LastValues(const topic::Partition& partition)
   return values;
 }
 
+// Reads the log once from its start, some batches at a time; what is wrong with it, or nothing. Any thread.
+std::string Walk(const topic::Partition& partition, std::set<std::string>& keys) {
+  keys.clear();
+  storage::ReadCursor cursor;
+  cursor.offset = partition.offsets().start;
+  Offset next = 0;
+  std::vector<std::byte> bytes;
+  while (true) {
+    const auto slice = partition.Read(cursor, 20'000);
+    if (!slice.ok()) return std::string(slice.status().message());
+    if (slice->length == 0) return "";
+    bytes.resize(slice->length);
+    const auto read = slice->file->ReadAt(slice->position, bytes);
+    if (!read.ok() || *read != bytes.size()) return "a slice that cannot be read";
+    for (ByteSpan rest = bytes; !rest.empty();) {
+      const auto batch = RecordBatchView::Parse(rest);
+      if (!batch.ok()) return std::string(batch.status().message());
+      if (batch->last_offset() < next) return "a batch below what was asked for";
+      auto records = RecordIterator::Open(*batch, 1 << 20);
+      if (!records.ok()) return std::string(records.status().message());
+      while (records->Next()) {
+        if (records->record().offset < next) return "a record that was met before";
+        keys.emplace(AsText(*records->record().key));
+      }
+      next = batch->last_offset() + 1;  // one that stands for a gap may begin below
+      rest = rest.subspan(batch->size());
+    }
+  }
+}
+
 template <typename Condition>
 bool Eventually(Condition condition) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
@@ -94,6 +126,33 @@ TEST_CASE("Janitor: a compacted topic shrinks to its last values, and says so on
   CHECK(partition->log().size() < before);
   CHECK(LastValues(*partition) == values);
   CHECK(values.size() == 20);
+  CHECK(lines.errors.load() == 0);
+}
+
+TEST_CASE("Janitor: those who read while it compacts meet whole batches, in order, and every key") {
+  TestTopics topics;
+  const auto partition = topics.Create(kCompacted);
+  ProduceKeys(*partition);
+  Lines lines;
+  topic::Janitor janitor(*topics.registry, *topics.disk, Eager(), lines.Log());
+  std::atomic<bool> enough{false};
+  auto reader = std::async(std::launch::async, [&] {
+    std::string wrong;
+    std::set<std::string> keys;
+    while (wrong.empty() && !enough.load()) {
+      wrong = Walk(*partition, keys);
+      if (wrong.empty() && keys.size() != 20) wrong = std::to_string(keys.size()) + " keys of 20";
+    }
+    return wrong;
+  });
+  for (int compactions = 0; compactions < 10; ++compactions) {
+    const int before = lines.infos.load();
+    ProduceKeys(*partition);
+    CHECK(Eventually([&] { return lines.infos.load() > before; }));
+  }
+  enough.store(true);
+  CHECK(reader.get() == "");
+  janitor.Stop();
   CHECK(lines.errors.load() == 0);
 }
 
