@@ -222,11 +222,15 @@ TEST_CASE("Classic: every join and sync is answered exactly once, whatever happe
     const std::string client(1, static_cast<char>('a' + random() % 5));
     const auto known = joins.empty() ? JoinOutcome{} : joins[random() % joins.size()]->join;
     const auto what = random() % 6;
-    if (what == 0) joins.push_back(broker.Join(broker.Request(client)));
-    if (what == 1) joins.push_back(broker.Join(broker.Request(client, known.member_id)));
+    JoinRequest request = broker.Request(client, what == 1 ? known.member_id : "");
+    if (client >= "d") request.instance_id = client;
+    if (what <= 1) joins.push_back(broker.Join(request));
     if (what == 2) syncs.push_back(broker.Sync(known, known.leader == known.member_id));
     if (what == 3) broker.Beat(known);
-    if (what == 4 && random() % 3 == 0) broker.coordinator().Leave({"g", {{known.member_id, std::nullopt}}});
+    if (what == 4 && random() % 3 == 0) {
+      const bool by_instance = request.instance_id && random() % 2 == 0;
+      broker.coordinator().Leave({"g", {{by_instance ? "" : known.member_id, request.instance_id}}});
+    }
     if (what == 5) broker.Pass(Milliseconds(random() % 4000));
   }
   for (int i = 0; i < 10; ++i) broker.Pass(seconds(301));

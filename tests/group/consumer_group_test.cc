@@ -21,6 +21,7 @@ struct Consumer {
   std::string id;
   std::int32_t epoch = 0;
   Partitions owned;
+  std::optional<std::string> instance = std::nullopt;
 };
 
 struct Group {
@@ -33,6 +34,7 @@ struct Group {
     ConsumerHeartbeatRequest request;
     request.member_id = client.id;
     request.member_epoch = client.epoch;
+    request.instance_id = client.instance;
     request.owned = client.owned;
     if (client.epoch == 0) {
       request.owned = Partitions{};
@@ -171,44 +173,81 @@ TEST_CASE("Assignors: range gives neighbours, uniform moves no more than it must
   }
 }
 
+// Six clients, two of them static, that join, beat, leave, leave for a while, and die.
+class Crowd {
+ public:
+  explicit Crowd(unsigned seed) : random_(seed) {}
+
+  void Step() {
+    const std::string name(1, static_cast<char>('a' + random_() % 6));
+    const auto what = random_() % 20;
+    if (what == 0) {
+      Leave(name);
+    } else if (what == 1) {
+      g.topics[0].partitions = static_cast<std::int32_t>(random_() % 20);
+    } else if (what == 2 && random_() % 4 == 0) {
+      clients.erase(name);  // nobody tells the group
+    } else {
+      Beat(name);
+    }
+    Pass(Milliseconds(random_() % 300));
+  }
+  // Nothing happens any more, for longer than a session of those who died.
+  void Rest() {
+    for (int i = 0; i < 20; ++i) {
+      for (auto& [name, client] : clients) BeatOnce(client);
+      Pass(g.settings.consumer_heartbeat_interval);
+    }
+  }
+
+  Group g;
+  std::map<std::string, Consumer> clients;
+  int doubled = 0;  // partitions that two clients held at a time
+
+ private:
+  void Pass(Milliseconds time) {
+    g.now += time;
+    g.group.Expire(g.now);
+  }
+  void Beat(const std::string& name) {
+    if (!clients.contains(name)) {
+      Consumer& fresh = clients[name];
+      fresh.id = name + std::to_string(++incarnations_);
+      if (name >= "e") fresh.instance = name;
+    }
+    BeatOnce(clients[name]);
+  }
+  void BeatOnce(Consumer& client) {
+    if (g.Beat(client) != ErrorCode::kNone) client = {client.id, 0, {}, client.instance};
+    std::set<TopicPartition> seen;
+    for (const auto& [name, each] : clients) {
+      for (const TopicPartition& partition : each.owned) doubled += seen.insert(partition).second ? 0 : 1;
+    }
+  }
+  void Leave(const std::string& name) {
+    const auto leaving = clients.find(name);
+    if (leaving == clients.end()) return;
+    Consumer& client = leaving->second;
+    client.epoch = client.instance && random_() % 2 == 0 ? kStaticLeaveEpoch : kLeaveEpoch;
+    g.Beat(client);
+    clients.erase(leaving);
+  }
+
+  std::mt19937 random_;
+  int incarnations_ = 0;
+};
+
 TEST_CASE("Consumer: no partition has two owners, and all converge when it is quiet") {
   const unsigned seed = GENERATE(1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u);
   CAPTURE(seed);
-  std::mt19937 random(seed);
-  Group g;
-  std::map<std::string, Consumer> clients;
-  int doubled = 0;
-  const auto step = [&](Consumer& client) {
-    const ErrorCode error = g.Beat(client);
-    if (error != ErrorCode::kNone) client = {client.id, 0, {}};
-    std::set<TopicPartition> seen;
-    for (const auto& [id, each] : clients) {
-      for (const TopicPartition& partition : each.owned) doubled += seen.insert(partition).second ? 0 : 1;
-    }
-  };
-  for (int i = 0; i < 1500; ++i) {
-    const std::string id(1, static_cast<char>('a' + random() % 6));
-    const auto what = random() % 20;
-    if (what == 0 && clients.count(id) > 0) {
-      clients[id].epoch = kLeaveEpoch;
-      g.Beat(clients[id]);
-      clients.erase(id);
-    } else if (what == 1) {
-      g.topics[0].partitions = static_cast<std::int32_t>(random() % 20);
-    } else {
-      clients.emplace(id, Consumer{id, 0, {}});
-      step(clients[id]);
-    }
-    g.now += Milliseconds(random() % 300);
-  }
-  for (int i = 0; i < 10; ++i) {
-    for (auto& [id, client] : clients) step(client);
-  }
-  CHECK(doubled == 0);
-  CHECK(g.group.state() == GroupState::kStable);
+  Crowd crowd(seed);
+  for (int i = 0; i < 3000; ++i) crowd.Step();
+  crowd.Rest();
+  CHECK(crowd.doubled == 0);
+  CHECK(crowd.g.group.state() == (crowd.clients.empty() ? GroupState::kEmpty : GroupState::kStable));
   std::size_t total = 0;
-  for (const auto& [id, client] : clients) total += client.owned.size();
-  CHECK(total == static_cast<std::size_t>(g.topics[0].partitions));
+  for (const auto& [name, client] : crowd.clients) total += client.owned.size();
+  CHECK(total == static_cast<std::size_t>(crowd.clients.empty() ? 0 : crowd.g.topics[0].partitions));
 }
 
 }  // namespace headrace::group

@@ -10,7 +10,7 @@ struct FetchRequest {
     PartitionId index = 0;
     LeaderEpoch current_leader_epoch = -1;
     Offset fetch_offset = 0;
-    LeaderEpoch last_fetched_epoch = -1;
+    LeaderEpoch last_fetched_epoch = -1;  // followers only
     Offset log_start_offset = -1;  // followers only
     std::int32_t size_max = 0;     // bytes
 
