@@ -290,7 +290,7 @@ TEST_CASE("A member of Kafka's consumer protocol and a native one share a group"
   CHECK(Eventually([&] { return one.partitions() == 1; }));
 }
 
-TEST_CASE("The example of a group's member reads what is sent") {
+TEST_CASE("The example of a group's member reads what is sent; once it is killed, another goes on") {
   const BrokerProcess broker({"--ephemeral"});
   REQUIRE(broker.ready());
   const ClientOptions client(broker.address());
@@ -314,6 +314,22 @@ TEST_CASE("The example of a group's member reads what is sent") {
   ::pclose(pipe);
   REQUIRE(read);
   CHECK(std::string(line) == "0-0: one\n");
+
+  ConsumerOptions options;
+  options.group = "readers";
+  auto next = Consumer::Connect(client, "hello", options);
+  REQUIRE(next);
+  REQUIRE(producer->Send("", "two"));
+  REQUIRE(producer->Flush());
+  // The group waits for the dead member's session to end.
+  std::string last;
+  const auto read_on = [&] {
+    const Result<Records> records = next->Poll(seconds(1));
+    REQUIRE(records);
+    for (const Record& record : *records) last = record.value.value_or("");
+    return last == "two";
+  };
+  REQUIRE(Eventually(read_on, seconds(90)));
 }
 
 TEST_CASE("A heartbeat that cannot be right is answered in words, and costs nothing else") {
