@@ -151,8 +151,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   Waiters waiters_;
   std::atomic<bool> durable_;
   std::atomic<bool> deleted_{false};
-  // Whether a batch that comes now goes to Append as it was sent: nothing is demanded of it, and none that
-  // came before it is still being prepared.
+  // Whether a batch that comes now goes to Append as it was sent, if it has its largest timestamp: nothing is
+  // demanded of it, and none that came before it is still being prepared.
   std::atomic<bool> direct_;
   std::atomic<std::uint64_t> batch_size_max_;
   // Monotonic milliseconds when the sync under way began; 0: none. A written topic queues behind a slow one.

@@ -32,16 +32,18 @@ void Partition::Produce(AppendRequest request) {
   if (!checked.ok()) {
     return request.done(MakeError(CodeOf(checked), absl::StrCat(name_, ": ", checked.message())));
   }
-  if (direct_.load(std::memory_order_acquire)) return Append(std::move(request));
+  const RecordBatchView batch = *RecordBatchView::Parse(request.bytes);
+  if (direct_.load(std::memory_order_acquire) && !LacksMaxTimestamp(batch)) return Append(std::move(request));
   ProduceRules rules;
   bool first = false;
   {
     const core::MutexLock lock(produce_mutex_);
     rules = rules_;
-    if (preparing_one_ || IsCostly(rules, *RecordBatchView::Parse(request.bytes))) {
+    if (preparing_one_ || IsCostly(rules, batch)) {
       preparing_.push_back(std::move(request));
       if (preparing_one_) return;
       first = preparing_one_ = true;
+      direct_.store(false, std::memory_order_release);
     }
   }
   if (first) return PostNext();

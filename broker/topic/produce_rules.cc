@@ -13,6 +13,7 @@ using Bytes = std::vector<std::byte>;
 
 // A producer that states no timestamp says -1.
 constexpr TimestampMs kNoTimestamp = -1;
+constexpr std::size_t kMaxTimestampPosition = 35;
 // Of the only format there is; the CRC covers neither.
 constexpr std::size_t kMagicPosition = 16;
 constexpr std::byte kMagic{2};
@@ -66,8 +67,9 @@ absl::StatusOr<Bytes> Decompressed(const RecordBatchView& batch) {
   return plain;
 }
 
-// `records`: the record area of `batch`, not compressed.
-absl::Status CheckRecords(const RecordBatchView& batch, bool keys_required) {
+// The largest timestamp of the records of `batch`, which is not compressed.
+absl::StatusOr<TimestampMs> CheckRecords(const RecordBatchView& batch, bool keys_required) {
+  TimestampMs largest = kNoTimestamp;
   ASSIGN_OR_RETURN(RecordIterator records, RecordIterator::Open(batch, kProducedSizeMax));
   for (Offset offset = batch.base_offset(); records.Next(); ++offset) {
     if (records.record().offset != offset) {
@@ -81,8 +83,9 @@ absl::Status CheckRecords(const RecordBatchView& batch, bool keys_required) {
                                     " of the batch has no key; the topic is compacted (cleanup.policy), "
                                     "so every record needs one"));
     }
+    largest = std::max(largest, records.record().timestamp);
   }
-  if (records.status().ok()) return absl::OkStatus();
+  if (records.status().ok()) return largest;
   return MakeError(ErrorCode::kInvalidRecord, MessageOf(records.status()));
 }
 
@@ -90,8 +93,15 @@ bool CompressesAnew(const ProduceRules& rules, const RecordBatchView& batch) {
   return rules.compression.has_value() && *rules.compression != batch.compression();
 }
 
-// What IsCostly stands for. Empty if the batch stays as it is. Length and CRC are not made right.
-absl::StatusOr<Bytes> PrepareRecords(const ProduceRules& rules, const RecordBatchView& batch) {
+bool LooksAtRecords(const ProduceRules& rules, const RecordBatchView& batch) {
+  return rules.keys_required || CompressesAnew(rules, batch) ||
+         (LacksMaxTimestamp(batch) && !rules.log_append_time);
+}
+
+// Makes the largest timestamp of `bytes` right. Empty, or the batch that is compressed anew; the length and
+// the CRC of neither are right then.
+absl::StatusOr<Bytes> PrepareRecords(const ProduceRules& rules, MutableByteSpan bytes) {
+  ASSIGN_OR_RETURN(const RecordBatchView batch, RecordBatchView::Parse(bytes));
   Bytes plain;
   if (batch.compression() != Compression::kNone) {
     ASSIGN_OR_RETURN(plain, Decompressed(batch));
@@ -99,8 +109,10 @@ absl::StatusOr<Bytes> PrepareRecords(const ProduceRules& rules, const RecordBatc
   }
   const auto view = plain.empty() ? batch : RecordBatchView::Parse(plain);
   if (!view.ok()) return MakeError(ErrorCode::kInvalidRecord, MessageOf(view.status()));
-  RETURN_IF_ERROR(CheckRecords(*view, rules.keys_required));
+  ASSIGN_OR_RETURN(const TimestampMs largest, CheckRecords(*view, rules.keys_required));
+  StoreBigEndian(bytes.data() + kMaxTimestampPosition, largest);
   if (!CompressesAnew(rules, batch)) return Bytes();
+  if (!plain.empty()) StoreBigEndian(plain.data() + kMaxTimestampPosition, largest);
   if (*rules.compression == Compression::kNone) return plain;
   Bytes compressed(view->bytes().begin(), view->bytes().begin() + kBatchHeaderSize);
   SetCompression(compressed, *rules.compression);
@@ -168,20 +180,26 @@ absl::StatusOr<RecordBatchView> CheckBatch(ByteSpan bytes) {
   return batch;
 }
 
+bool LacksMaxTimestamp(const RecordBatchView& batch) {
+  return batch.max_timestamp() < batch.base_timestamp();
+}
+
 bool IsCostly(const ProduceRules& rules, const RecordBatchView& batch) {
-  return CompressesAnew(rules, batch) || (rules.keys_required && batch.compression() != Compression::kNone);
+  return CompressesAnew(rules, batch) ||
+         (LooksAtRecords(rules, batch) && batch.compression() != Compression::kNone);
 }
 
 absl::StatusOr<std::vector<std::byte>> Prepare(const ProduceRules& rules, TimestampMs now,
                                                MutableByteSpan batch) {
   ASSIGN_OR_RETURN(const RecordBatchView view, RecordBatchView::Parse(batch));
-  RETURN_IF_ERROR(CheckTimestamps(rules, now, view));
+  const TimestampMs stated = view.max_timestamp();
   Bytes anew;
-  if (rules.keys_required || CompressesAnew(rules, view)) {
-    ASSIGN_OR_RETURN(anew, PrepareRecords(rules, view));
+  if (LooksAtRecords(rules, view)) {
+    ASSIGN_OR_RETURN(anew, PrepareRecords(rules, batch));
     RETURN_IF_ERROR(CheckSize(rules, anew.size()));
   }
-  if (anew.empty() && !rules.log_append_time) return anew;
+  RETURN_IF_ERROR(CheckTimestamps(rules, now, view));
+  if (anew.empty() && !rules.log_append_time && view.max_timestamp() == stated) return anew;
   const MutableByteSpan result = anew.empty() ? batch : MutableByteSpan(anew);
   if (rules.log_append_time) SetAppendTime(result, now);
   SealBatch(result);

@@ -86,6 +86,22 @@ TEST_CASE("Produce: one that needs no preparation, alone, is appended at once") 
   held.Release();
 }
 
+TEST_CASE("Produce: what comes behind a batch whose timestamps are made right does not overtake it") {
+  TestTopics topics(1);
+  const auto partition = topics.Create({{"durability", "written"}});
+  std::vector<std::byte> wrong = Numbered(0, 0, Compression::kZstd);
+  StoreBigEndian(wrong.data() + 35, TimestampMs{-1});
+  SealBatch(wrong);
+  HeldPool held(topics.pool);
+  auto first = TestTopics::Send(*partition, wrong);
+  auto second = TestTopics::Send(*partition, Numbered(1, 2, Compression::kZstd));
+  CHECK_FALSE(IsReady(second));
+  held.Release();
+  REQUIRE(first.get().ok());
+  REQUIRE(second.get().ok());
+  CHECK(TestTopics::Produce(*partition, Numbered(2, 4, Compression::kZstd)).ok());
+}
+
 TEST_CASE("Produce: a change back to the default waits for what is being prepared") {
   TestTopics topics(1);
   const auto partition = topics.Create({{"durability", "written"}, {"compression.type", "lz4"}});

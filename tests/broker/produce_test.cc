@@ -37,6 +37,13 @@ std::vector<std::byte> WithAttributes(std::vector<std::byte> batch, std::uint16_
   return batch;
 }
 
+// As some clients send it: the header's largest timestamp is not filled in.
+std::vector<std::byte> WithoutMaxTimestamp(std::vector<std::byte> batch) {
+  StoreBigEndian(batch.data() + 35, TimestampMs{-1});
+  SealBatch(batch);
+  return batch;
+}
+
 RecordBatchView First(const std::vector<std::byte>& batches) {
   const auto batch = RecordBatchView::Parse(batches);
   REQUIRE(batch.ok());
@@ -298,6 +305,41 @@ TEST_CASE("Produce: timestamps too far from the broker's clock are refused") {
   CheckRefused(produce(std::numeric_limits<TimestampMs>::max() - 1), ErrorCode::kInvalidTimestamp, "after");
   topics.Alter({{"message.timestamp.type", "LogAppendTime"}});
   CHECK(produce(now - 10'001).ok());
+}
+
+TEST_CASE(
+    "Produce: a largest timestamp that is below the first is made right, so that its records are found") {
+  const Compression codec = GENERATE(Compression::kNone, Compression::kZstd);
+  const auto rule = GENERATE(std::pair<std::string, std::string>{"compression.type", "producer"},
+                             std::pair<std::string, std::string>{"compression.type", "lz4"});
+  CAPTURE(NameOf(codec), rule.second);
+  TestTopics topics;
+  const auto partition = topics.Create({rule});
+  BatchOptions options;
+  options.compression = codec;
+  options.producer_id = 1;
+  const std::vector<std::byte> batch = WithoutMaxTimestamp(MakeBatch({"a", "b", "c"}, options));
+  REQUIRE(TestTopics::Produce(*partition, batch).ok());
+  CHECK(TestTopics::Produce(*partition, batch)->duplicate);
+  const std::vector<std::byte> log = TestTopics::Readable(*partition);
+  CHECK(ValuesOf(log) == std::vector<std::string>{"a", "b", "c"});  // checks the CRC too
+  CHECK(First(log).max_timestamp() == 1'002);
+  const auto hit = partition->log().FindTimestamp(1'001, kMebibyte);
+  REQUIRE((hit.ok() && hit->has_value()));
+  CHECK((*hit)->offset == 1);
+  const auto newest = partition->log().FindMaxTimestamp(kMebibyte);
+  REQUIRE((newest.ok() && newest->has_value()));
+  CHECK((*newest)->offset == 2);
+}
+
+TEST_CASE("Produce: a largest timestamp that was made right keeps to the limits") {
+  TestTopics topics;
+  const auto partition = topics.Create({{"message.timestamp.after.max.ms", "5000"}});
+  BatchOptions options;
+  options.timestamp = topics.clock.WallNow() + 4'999;
+  CHECK(TestTopics::Produce(*partition, WithoutMaxTimestamp(MakeBatch({"a", "b"}, options))).ok());
+  CheckRefused(TestTopics::Produce(*partition, WithoutMaxTimestamp(MakeBatch({"a", "b", "c"}, options))),
+               ErrorCode::kInvalidTimestamp, "message.timestamp.after.max.ms");
 }
 
 TEST_CASE("Produce: the broker's own topics take nothing from clients") {
