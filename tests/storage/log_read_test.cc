@@ -176,6 +176,31 @@ TEST_CASE("Log read: a record found by its time is the first that is not older")
       CHECK((*hit)->timestamp == times[static_cast<std::size_t>(*expected)]);
     }
   }
+  const auto largest = std::max_element(times.begin() + start, times.end());
+  const absl::StatusOr<std::optional<TimestampHit>> newest = log.log().FindMaxTimestamp(kDecompressedMax);
+  REQUIRE((newest.ok() && newest->has_value()));
+  CHECK((*newest)->timestamp == *largest);
+  CHECK((*newest)->offset == largest - times.begin());
+}
+
+TEST_CASE("Log read: the largest timestamp is that of a record that is readable") {
+  TestLog log;
+  log.timestamp_step = -10;
+  REQUIRE(log.Draw("ab c d |").ok());
+  log.timestamp = 5'000;
+  REQUIRE(log.Append("e").ok());
+  const auto offset = [&] {
+    const auto hit = log.log().FindMaxTimestamp(kDecompressedMax);
+    REQUIRE(hit.ok());
+    return hit->has_value() ? (*hit)->offset : -1;
+  };
+  CHECK(offset() == 1);  // "e" is above the high watermark
+  REQUIRE(log.log().Trim(2).ok());
+  CHECK(offset() == 2);
+  REQUIRE(log.Acknowledge().ok());
+  CHECK(offset() == 4);
+  REQUIRE(log.log().Trim(5).ok());
+  CHECK(offset() == -1);
 }
 
 TEST_CASE("Log read: a record not yet readable is not found by its time") {
