@@ -70,7 +70,7 @@ class FetchOperation : public std::enable_shared_from_this<FetchOperation> {
                                       [self = shared_from_this()](std::vector<topic::PartitionRead> reads) {
                                         self->Finish(std::move(reads));
                                       })
-        ->Start(services.clock->MonotonicNow() + wait, wait.count() > 0);
+        ->Start(services.clock->MonotonicNow() + wait, wait.count() > 0 && !session_->entries.empty());
   }
 
  private:

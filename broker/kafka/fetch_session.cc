@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "broker/topic/topic_registry.h"
 #include "protocol/core/error_code.h"
 
 namespace headrace::kafka {
@@ -24,10 +25,11 @@ std::int32_t RandomId() {
   return std::uniform_int_distribution<std::int32_t>(1)(generator);
 }
 
-std::size_t CountOf(const FetchRequest& request) {
-  std::size_t count = 0;
-  for (const FetchRequest::Topic& topic : request.topics) count += topic.partitions.size();
-  return count;
+// Names that no topic can have may be of any length, and so are not kept.
+bool NamesFit(const FetchRequest& request) {
+  return std::all_of(request.topics.begin(), request.topics.end(), [](const FetchRequest::Topic& topic) {
+    return topic.name.size() <= topic::TopicRegistry::kNameSizeMax;
+  });
 }
 
 }  // namespace
@@ -70,8 +72,9 @@ std::unique_ptr<FetchSession> FetchSessions::TakeFull(const FetchRequest& reques
   auto session = std::make_unique<FetchSession>();
   session->by_id = by_id;
   session->Update(request);
-  const std::size_t count = CountOf(request);
-  if (request.session_epoch == kFinalEpoch || count == 0 || !MakeRoom(count)) return session;
+  const std::size_t count = session->entries.size();
+  const bool wanted = request.session_epoch == kFirstEpoch && count > 0;
+  if (!wanted || !NamesFit(request) || !MakeRoom(1, count)) return session;
   do {
     session->id = RandomId();
   } while (slots_.contains(session->id));
@@ -110,8 +113,16 @@ absl::StatusOr<std::unique_ptr<FetchSession>> FetchSessions::TakeKept(const Fetc
     session->id = 0;
     return session;
   }
-  entries_ += session->entries.size() - slot.entries;
-  slot.entries = session->entries.size();
+  const std::size_t count = session->entries.size();
+  if (count > slot.entries && !(NamesFit(request) && MakeRoom(0, count - slot.entries))) {
+    Close(session->id);
+    return MakeError(
+        ErrorCode::kFetchSessionIdNotFound,
+        absl::StrCat("fetch session ", request.session_id, " grew to ", count,
+                     " partitions, and there is no room: all sessions together have ", kEntriesMax));
+  }
+  entries_ += count - slot.entries;
+  slot.entries = count;
   return session;
 }
 
@@ -124,9 +135,9 @@ void FetchSessions::Return(std::unique_ptr<FetchSession> session) {
   found->second.session = std::move(session);
 }
 
-bool FetchSessions::MakeRoom(std::size_t entries) {
+bool FetchSessions::MakeRoom(std::size_t sessions, std::size_t entries) {
   const auto horizon = clock_.MonotonicNow() - kIdleTime;
-  while (slots_.size() >= kSessionsMax || entries_ + entries > kEntriesMax) {
+  while (slots_.size() + sessions > kSessionsMax || entries_ + entries > kEntriesMax) {
     const auto oldest = std::min_element(slots_.begin(), slots_.end(), [](const auto& a, const auto& b) {
       return a.second.last_used < b.second.last_used;
     });

@@ -68,7 +68,8 @@ class FetchSessions {
 
   // The session that a request belongs to, brought up to date with what the request names; a full fetch gets
   // one of its own, with id 0 where none may be kept. What is returned is the caller's until Return. Errors:
-  // kFetchSessionIdNotFound, kInvalidFetchSessionEpoch, kFetchSessionTopicIdError: the client starts anew.
+  // kFetchSessionIdNotFound (also when it grew and there is no room: it is closed then),
+  // kInvalidFetchSessionEpoch, kFetchSessionTopicIdError: the client starts anew.
   absl::StatusOr<std::unique_ptr<FetchSession>> Take(const FetchRequest& request, bool by_id)
       HEADRACE_EXCLUDES(mutex_);
   // Keeps the session for the next request. What was closed meanwhile stays closed.
@@ -87,8 +88,8 @@ class FetchSessions {
   std::unique_ptr<FetchSession> TakeFull(const FetchRequest& request, bool by_id) HEADRACE_REQUIRES(mutex_);
   absl::StatusOr<std::unique_ptr<FetchSession>> TakeKept(const FetchRequest& request, bool by_id)
       HEADRACE_REQUIRES(mutex_);
-  // Whether so many entries more may be kept, in one session more, after closing who was idle.
-  bool MakeRoom(std::size_t entries) HEADRACE_REQUIRES(mutex_);
+  // Whether so many sessions and entries more may be kept, after closing who was idle.
+  bool MakeRoom(std::size_t sessions, std::size_t entries) HEADRACE_REQUIRES(mutex_);
   void Close(std::int32_t id) HEADRACE_REQUIRES(mutex_);
 
   storage::Clock& clock_;

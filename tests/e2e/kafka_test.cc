@@ -251,6 +251,17 @@ TEST_CASE("Kafka: a fetch session tells what has changed, and nothing else") {
   REQUIRE(strange);
   CHECK(strange->error == ErrorCode::kFetchSessionIdNotFound);
 }
+  FetchRequest last;
+  last.session_id = first->session_id;
+  last.session_epoch = 3;
+  last.size_min = 1;
+  last.wait_max_ms = 60'000;
+  last.forgotten_topics = {{"a", {}, {0}}, {"b", {}, {0}}};
+  const auto began = std::chrono::steady_clock::now();
+  const auto closed = client.Call<FetchResponse>(ApiKey::kFetch, 12, last);
+  REQUIRE(closed);
+  CHECK(closed->session_id == 0);
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(30));  // there is nothing to wait for
 
 TEST_CASE("Kafka: offsets by time, by their ends, and where an epoch ends") {
   BrokerProcess broker({"--ephemeral"});

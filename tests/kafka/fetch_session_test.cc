@@ -29,6 +29,15 @@ std::vector<std::string> TopicsOf(const FetchSession& session) {
   return topics;
 }
 
+// The id of the session that a full fetch was given, or 0.
+std::int32_t OpenOne(FetchSessions& sessions, const FetchRequest& request) {
+  auto session = sessions.Take(request, false);
+  REQUIRE(session.ok());
+  const std::int32_t id = (*session)->id;
+  sessions.Return(*std::move(session));
+  return id;
+}
+
 using Topics = std::vector<std::string>;
 
 }  // namespace
@@ -116,4 +125,33 @@ TEST_CASE("FetchSessions: when they are full, only one that was idle gives way")
       Request(0, 0, {"large"}, static_cast<PartitionId>(FetchSessions::kEntriesMax + 1)), false);
   REQUIRE(large.ok());
   CHECK_FALSE((*large)->is_kept());
+}
+
+TEST_CASE(
+    "FetchSessions: one that grows beyond the room for all is closed, and its client told to start anew") {
+  FakeClock clock;
+  FetchSessions sessions(clock);
+  const auto rest = static_cast<PartitionId>(FetchSessions::kEntriesMax - 10);
+  const std::int32_t large = OpenOne(sessions, Request(0, 0, {"large"}, rest));
+  const std::int32_t small = OpenOne(sessions, Request(0, 0, {"a"}, 5));
+  REQUIRE((large != 0 && small != 0));
+  // Up to the last place, and not beyond it.
+  auto session = sessions.Take(Request(small, 1, {"b"}, 5), false);
+  REQUIRE(session.ok());
+  sessions.Return(*std::move(session));
+  const auto beyond = sessions.Take(Request(small, 2, {"c"}), false);
+  CHECK(CodeOf(beyond.status()) == ErrorCode::kFetchSessionIdNotFound);
+  CHECK(sessions.size() == 1);
+  // Its places are free again.
+  CHECK(OpenOne(sessions, Request(0, 0, {"a"}, 10)) != 0);
+  CHECK(OpenOne(sessions, Request(0, 0, {"a"})) == 0);
+}
+
+TEST_CASE("FetchSessions: names that no topic can have are not kept") {
+  FakeClock clock;
+  FetchSessions sessions(clock);
+  const std::string name(250, 'x');
+  CHECK(OpenOne(sessions, Request(0, 0, {name})) == 0);
+  const std::int32_t id = OpenOne(sessions, Request(0, 0, {"a"}));
+  CHECK(CodeOf(sessions.Take(Request(id, 1, {name}), false).status()) == ErrorCode::kFetchSessionIdNotFound);
 }
