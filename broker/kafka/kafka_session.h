@@ -19,6 +19,7 @@ class KafkaSession final : public net::Session {
   absl::Status OnFrame(net::ReceivedFrame frame) override;
   void OnWritable() override {}
   void OnClosed() override {}
+  std::size_t HeldBytes() const override { return responses_->held_bytes(); }
 
  private:
   Services& services_;

@@ -23,12 +23,15 @@ class OrderedResponses {
   // It is over: with a response, or (acks=0) without one. Sends what has its turn now.
   void Complete(Ticket ticket, net::Response response);
   void CompleteSilently(Ticket ticket, std::size_t request_size);
+  // Memory of the answers that wait for their turn: what they have of files is not counted.
+  std::size_t held_bytes() const { return held_bytes_; }
 
  private:
   struct Slot {
     bool done = false;
     bool silent = false;
     net::Response response;
+    std::size_t memory = 0;
   };
 
   void Finish(Ticket ticket, Slot slot);
@@ -36,6 +39,7 @@ class OrderedResponses {
   const std::shared_ptr<net::Channel> channel_;
   Ticket first_ = 0;  // of slots_
   std::deque<Slot> slots_;
+  std::size_t held_bytes_ = 0;
 };
 
 }  // namespace headrace::kafka

@@ -200,7 +200,8 @@ void Connection::HandleFrames() {
 
 bool Connection::Paused() const {
   const NetOptions& options = shared_.options;
-  if (output_.waiting() >= options.in_flight_bytes_max) return true;  // answers that the peer does not take
+  const std::size_t held = session_ == nullptr ? 0 : session_->HeldBytes();
+  if (output_.waiting() + held >= options.in_flight_bytes_max) return true;  // answers not taken, or not sent
   return in_flight_ > 0 &&
          (in_flight_ >= options.requests_in_flight_max || in_flight_bytes_ >= options.in_flight_bytes_max);
 }

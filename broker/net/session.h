@@ -58,6 +58,8 @@ class Session {
   virtual void OnWritable() = 0;
   // The connection is gone. The session is destroyed after this.
   virtual void OnClosed() = 0;
+  // Bytes of answers that are ready and kept back, for those that must go before them: they count as queued.
+  virtual std::size_t HeldBytes() const { return 0; }
 };
 
 // Makes the session for a fresh connection. Thread: the connection's reactor.

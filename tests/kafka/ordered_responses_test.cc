@@ -52,8 +52,10 @@ TEST_CASE("OrderedResponses: answers wait for those before them, in whatever ord
   responses.Complete(third, Saying("3"));
   responses.CompleteSilently(second, 20);
   CHECK(channel->events.empty());
+  CHECK(responses.held_bytes() == 1);
   responses.Complete(first, Saying("1"));
   CHECK(channel->events == Events{"sent 1", "silent 20", "sent 3"});
+  CHECK(responses.held_bytes() == 0);
   const auto fourth = responses.Open();
   responses.Complete(fourth, Saying("4"));
   CHECK(channel->events.back() == "sent 4");

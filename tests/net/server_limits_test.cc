@@ -86,6 +86,26 @@ TEST_CASE("Server: answers that nobody takes stop the reading") {
   CHECK(client.Receive(kRequests << 20).size() == kRequests << 20);
 }
 
+TEST_CASE("Server: answers that a session holds back stop the reading") {
+  std::atomic<std::size_t> held{0};
+  EchoBehaviour behaviour = Withholding();
+  behaviour.held_bytes = [&] { return held.load(); };
+  net::NetOptions options;
+  options.in_flight_bytes_max = 10'000;
+  EchoServer echo(options, behaviour);
+  RawClient client(echo.port());
+  const std::string small = Framed("small");
+  REQUIRE(client.Send(small));
+  REQUIRE(Eventually([&] { return echo.frames() == 1; }));
+  held.store(10'000);
+  REQUIRE(client.Send(small));
+  CHECK(client.Receive(1, Milliseconds(50)).empty());
+  CHECK(echo.frames() == 1);
+  held.store(0);
+  echo.ReleaseAll();
+  CHECK(client.Receive(2 * small.size()) == small + small);
+}
+
 TEST_CASE("Server: peers that vanish in the middle leave nothing behind") {
   net::NetOptions options;
   options.request_timeout = Milliseconds(500);  // so long a peer that may still read is waited for

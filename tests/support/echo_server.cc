@@ -67,6 +67,10 @@ class EchoServer::EchoSession final : public net::Session {
     owner_.closed_.fetch_add(1);
   }
 
+  std::size_t HeldBytes() const override {
+    return owner_.behaviour_.held_bytes ? owner_.behaviour_.held_bytes() : 0;
+  }
+
   void Answer(std::size_t frames_max = std::numeric_limits<std::size_t>::max()) {
     for (std::size_t i = 0; i < frames_max && !frames_.empty() && !closed_; ++i) {
       const net::ReceivedFrame frame = std::move(frames_.front());

@@ -41,6 +41,8 @@ struct EchoBehaviour {
   std::function<net::Response(std::string_view body)> answer;
   // Answers are withheld until ReleaseAll.
   bool withholds = false;
+  // If set, what sessions say that they hold back.
+  std::function<std::size_t()> held_bytes;
   // Of withheld answers ReleaseAll sends one, and OnWritable the others.
   bool answers_when_writable = false;
   // If set, called with each session's channel.
