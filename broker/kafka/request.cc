@@ -34,6 +34,8 @@ ErrorCode WireCode(const absl::Status& status) {
       return ErrorCode::kStorageError;  // which Kafka's clients retry
     case ErrorCode::kShuttingDown:
       return ErrorCode::kNotLeaderOrFollower;
+    case ErrorCode::kDuplicateSequence:
+      return ErrorCode::kInvalidRecord;  // clients take 46 for "stored before", and this batch was not
     default:
       return code;
   }

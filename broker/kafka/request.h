@@ -53,7 +53,7 @@ void RunBlocking(const Request& request, Work work) {
 }
 
 // The error code as Kafka's clients know it: those of the native protocol alone become the nearest retriable
-// one.
+// one, and kDuplicateSequence, which they would take for success, becomes kInvalidRecord.
 ErrorCode WireCode(const absl::Status& status);
 std::optional<std::string> WireMessage(const absl::Status& status);
 
