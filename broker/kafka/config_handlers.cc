@@ -173,6 +173,27 @@ absl::Status Replace(const Services& services, const AlterConfigsRequest::Resour
   return AlterTopic(services, *topic, std::move(configs), validate_only);
 }
 
+DescribeConfigsResponse::Result DescribeOne(const Services& services,
+                                            const DescribeConfigsRequest::Resource& resource,
+                                            const DescribeConfigsRequest& message) {
+  DescribeConfigsResponse::Result result;
+  result.type = resource.type;
+  result.name = resource.name;
+  absl::StatusOr<Configs> configs = DescribeResource(services, resource);
+  result.error = WireCode(configs.status());
+  result.error_message = WireMessage(configs.status());
+  if (!configs.ok()) return result;
+  for (DescribeConfigsResponse::Config& config : *configs) {
+    const bool asked = !resource.keys || std::find(resource.keys->begin(), resource.keys->end(),
+                                                   config.name) != resource.keys->end();
+    if (!asked) continue;
+    if (!message.include_synonyms) config.synonyms.clear();
+    if (!message.include_documentation) config.documentation.reset();
+    result.configs.push_back(std::move(config));
+  }
+  return result;
+}
+
 template <typename Message, typename Alter>
 void AlterAll(const Request& request, Message message, Alter alter) {
   RunBlocking(request, [request, message = std::move(message), alter] {
@@ -188,25 +209,13 @@ void AlterAll(const Request& request, Message message, Alter alter) {
 }  // namespace
 
 void HandleDescribeConfigs(const Request& request, DescribeConfigsRequest message) {
-  DescribeConfigsResponse response;
-  for (const DescribeConfigsRequest::Resource& resource : message.resources) {
-    DescribeConfigsResponse::Result& result = response.results.emplace_back();
-    result.type = resource.type;
-    result.name = resource.name;
-    absl::StatusOr<Configs> configs = DescribeResource(*request.services, resource);
-    result.error = WireCode(configs.status());
-    result.error_message = WireMessage(configs.status());
-    if (!configs.ok()) continue;
-    for (DescribeConfigsResponse::Config& config : *configs) {
-      const bool asked = !resource.keys || std::find(resource.keys->begin(), resource.keys->end(),
-                                                     config.name) != resource.keys->end();
-      if (!asked) continue;
-      if (!message.include_synonyms) config.synonyms.clear();
-      if (!message.include_documentation) config.documentation.reset();
-      result.configs.push_back(std::move(config));
+  RunBlocking(request, [request, message = std::move(message)] {
+    DescribeConfigsResponse response;
+    for (const DescribeConfigsRequest::Resource& resource : message.resources) {
+      response.results.push_back(DescribeOne(*request.services, resource, message));
     }
-  }
-  Answer(request, response);
+    return response;
+  });
 }
 
 void HandleAlterConfigs(const Request& request, AlterConfigsRequest message) {

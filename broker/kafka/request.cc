@@ -50,7 +50,10 @@ absl::StatusOr<std::shared_ptr<topic::Partition>> FindPartition(const Services& 
                                                                 PartitionId partition) {
   const topic::TopicPtr topic = id.IsNone() ? services.topics->Find(name) : services.topics->Find(id);
   if (topic == nullptr) {
-    if (id.IsNone()) return services.topics->UnknownTopic(name);
+    // Without the nearest name: a search of all topics, for each partition of a Fetch, is not for a reactor.
+    if (id.IsNone()) {
+      return MakeError(ErrorCode::kUnknownTopicOrPartition, absl::StrCat("there is no topic \"", name, "\""));
+    }
     return MakeError(ErrorCode::kUnknownTopicId, absl::StrCat("there is no topic with id ", id.ToString()));
   }
   if (partition < 0 || static_cast<std::size_t>(partition) >= topic->partitions.size()) {

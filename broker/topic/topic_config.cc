@@ -100,6 +100,8 @@ std::string NearestName(std::string_view name, const std::vector<std::string>& n
     }
   }
   return best;
+    const auto [shorter, longer] = std::minmax(name.size(), candidate.size());
+    if (longer - shorter >= best_distance) continue;  // they are at least so far apart
 }
 
 }  // namespace headrace::topic

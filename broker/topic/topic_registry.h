@@ -71,7 +71,7 @@ class TopicRegistry {
   TopicPtr Find(const TopicId& id) const HEADRACE_EXCLUDES(mutex_);
   // In order of names.
   std::vector<TopicPtr> All() const HEADRACE_EXCLUDES(mutex_);
-  // kUnknownTopicOrPartition, with the nearest name if one is near.
+  // kUnknownTopicOrPartition, with the nearest name if one is near: looks at all, so not on a reactor.
   absl::Status UnknownTopic(std::string_view name) const;
 
   // Errors: kInvalidTopic (Kafka's rules for names), kTopicAlreadyExists, kInvalidPartitions, kInvalidConfig.

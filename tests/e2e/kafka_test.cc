@@ -175,7 +175,9 @@ TEST_CASE("Kafka: what is wrong with a batch is said by its code") {
   testing::BatchOptions zstd;
   zstd.compression = Compression::kZstd;
   CHECK(Produce(client, "small", MakeBatch({"x"}, zstd), 6).error == ErrorCode::kUnsupportedCompressionType);
-  CHECK(Produce(client, "none", MakeBatch({"x"})).error == ErrorCode::kUnknownTopicOrPartition);
+  const auto unknown = Produce(client, "smal", MakeBatch({"x"}));
+  CHECK(unknown.error == ErrorCode::kUnknownTopicOrPartition);
+  CHECK(unknown.error_message == "there is no topic \"smal\"");  // the nearest is not searched for each time
   const auto good = Produce(client, "small", MakeBatch({"x"}));
   CHECK(good.error == ErrorCode::kNone);
   CHECK(good.base_offset == 0);
@@ -385,11 +387,12 @@ TEST_CASE("Kafka: topics, partitions, records and configurations are administere
         ErrorCode::kNone);
 
   CreatePartitionsRequest grow;
-  grow.topics = {{"three", 5, std::nullopt}, {"dry", 2, std::nullopt}};
+  grow.topics = {{"three", 5, std::nullopt}, {"tree", 2, std::nullopt}};
   const auto grown = client.Call<CreatePartitionsResponse>(ApiKey::kCreatePartitions, 3, grow);
   REQUIRE(grown);
   CHECK(grown->topics.at(0).error == ErrorCode::kNone);
   CHECK(grown->topics.at(1).error == ErrorCode::kUnknownTopicOrPartition);
+  CHECK_THAT(grown->topics.at(1).error_message.value_or(""), Catch::Contains("did you mean \"three\"?"));
 
   for (int i = 0; i < 4; ++i) Produce(client, "three", MakeBatch({"v"}));
   IncrementalAlterConfigsRequest alter;
