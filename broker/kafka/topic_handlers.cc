@@ -162,25 +162,22 @@ absl::Status CreatePartitionsOf(const Services& services, const CreatePartitions
   return services.topics->Alter(topic->id, options).status();
 }
 
-DeleteRecordsResponse::Partition DeleteRecordsOf(const Services& services, const std::string& topic,
-                                                 const DeleteRecordsRequest::Partition& asked) {
-  DeleteRecordsResponse::Partition entry;
-  entry.index = asked.index;
-  const auto partition = FindPartition(services, topic, {}, asked.index);
-  absl::Status status = partition.status();
-  if (status.ok() && topic.starts_with("__")) {
-    status = MakeError(ErrorCode::kInvalidTopic, absl::StrCat(topic, " is the broker's own"));
+// The new start of the partition.
+absl::StatusOr<Offset> DeleteRecordsOf(const Services& services, const std::string& name,
+                                       const DeleteRecordsRequest::Partition& asked) {
+  ASSIGN_OR_RETURN(const auto partition, FindPartition(services, name, {}, asked.index));
+  if (name.starts_with("__")) {
+    return MakeError(ErrorCode::kInvalidTopic, absl::StrCat(name, " is the broker's own"));
   }
-  if (status.ok()) {
-    const storage::LogOffsets offsets = (*partition)->offsets();
-    const Offset start = asked.offset == kHighWatermark ? offsets.high_watermark : asked.offset;
-    status = start < 0 || start > offsets.high_watermark
-                 ? MakeError(ErrorCode::kOffsetOutOfRange, absl::StrCat("offset ", start))
-                 : (*partition)->Trim(start);
+  const topic::TopicPtr topic = services.topics->Find(name);
+  if (topic != nullptr) RETURN_IF_ERROR(topic->config.CheckTrim());
+  const Offset end = partition->offsets().high_watermark;
+  const Offset start = asked.offset == kHighWatermark ? end : asked.offset;
+  if (start < 0 || start > end) {
+    return MakeError(ErrorCode::kOffsetOutOfRange, absl::StrCat(partition->name(), ": offset ", start));
   }
-  entry.error = WireCode(status);
-  if (status.ok()) entry.low_watermark = (*partition)->offsets().start;
-  return entry;
+  RETURN_IF_ERROR(partition->Trim(start));
+  return partition->offsets().start;
 }
 
 }  // namespace
@@ -236,7 +233,11 @@ void HandleDeleteRecords(const Request& request, DeleteRecordsRequest message) {
       DeleteRecordsResponse::Topic& answered = response.topics.emplace_back();
       answered.name = topic.name;
       for (const DeleteRecordsRequest::Partition& asked : topic.partitions) {
-        answered.partitions.push_back(DeleteRecordsOf(*request.services, topic.name, asked));
+        DeleteRecordsResponse::Partition& entry = answered.partitions.emplace_back();
+        const absl::StatusOr<Offset> start = DeleteRecordsOf(*request.services, topic.name, asked);
+        entry.index = asked.index;
+        entry.error = WireCode(start.status());
+        if (start.ok()) entry.low_watermark = *start;
       }
     }
     return response;

@@ -55,6 +55,13 @@ absl::Status TopicConfig::CheckTogether() const {
                                 ", above max.compaction.lag.ms, which is ", log.max_compaction_lag_ms));
 }
 
+absl::Status TopicConfig::CheckTrim() const {
+  if (!log.compact || log.delete_by_retention) return absl::OkStatus();
+  return MakeError(ErrorCode::kPolicyViolation,
+                   "cleanup.policy is compact, which keeps the last record of every key; with compact,delete "
+                   "records may be deleted");
+}
+
 std::vector<ConfigEntry> TopicConfig::Entries() const {
   std::vector<ConfigEntry> entries;
   for (const ConfigKey& key : ConfigKeys()) {
@@ -93,6 +100,8 @@ std::string NearestName(std::string_view name, const std::vector<std::string>& n
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
   for (const std::string& candidate : names) {
+    const auto [shorter, longer] = std::minmax(name.size(), candidate.size());
+    if (longer - shorter >= best_distance) continue;  // they are at least so far apart
     const std::size_t distance = EditDistance(name, candidate);
     if (distance < best_distance) {
       best = candidate;
@@ -100,8 +109,6 @@ std::string NearestName(std::string_view name, const std::vector<std::string>& n
     }
   }
   return best;
-    const auto [shorter, longer] = std::minmax(name.size(), candidate.size());
-    if (longer - shorter >= best_distance) continue;  // they are at least so far apart
 }
 
 }  // namespace headrace::topic

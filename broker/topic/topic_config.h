@@ -81,6 +81,8 @@ class TopicConfig {
   absl::Status Unset(std::string_view key, const TopicConfig& defaults);
   // Whether the values go together; kInvalidConfig naming those that do not.
   absl::Status CheckTogether() const;
+  // Whether records may be deleted from the log's start on; kPolicyViolation where compaction alone may.
+  absl::Status CheckTrim() const;
 
   // All keys that have an effect, in a fixed order, then those without that the topic has set.
   std::vector<ConfigEntry> Entries() const;

@@ -412,12 +412,15 @@ TEST_CASE("Kafka: topics, partitions, records and configurations are administere
   }
   CHECK(described->results.at(0).configs.size() == 2);
 
+  Create(client, "compacted", 1, {{"cleanup.policy", "compact"}});
   DeleteRecordsRequest cut;
   cut.topics.push_back({"three", {}, {{0, 3}, {1, 9}}});
+  cut.topics.push_back({"compacted", {}, {{0, 0}}});
   const auto deleted = client.Call<DeleteRecordsResponse>(ApiKey::kDeleteRecords, 2, cut);
   REQUIRE(deleted);
   CHECK(deleted->topics.at(0).partitions.at(0).low_watermark == 3);
   CHECK(deleted->topics.at(0).partitions.at(1).error == ErrorCode::kOffsetOutOfRange);
+  CHECK(deleted->topics.at(1).partitions.at(0).error == ErrorCode::kPolicyViolation);
   const auto below = client.Call<FetchResponse>(ApiKey::kFetch, 11, Fetching("three", 1));
   REQUIRE(below);
   CHECK(below->topics.at(0).partitions.at(0).error == ErrorCode::kOffsetOutOfRange);
