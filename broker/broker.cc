@@ -158,6 +158,8 @@ absl::Status Broker::FillKafkaServices() {
   services.data_path = directory_->path();
   services.auto_create_topics = config_.auto_create_topics;
   services.partitions_default = config_.partitions;
+  const auto log = spdlog::default_logger()->clone("kafka");
+  services.log_info = [log](const std::string& line) { log->info("{}", line); };
   services.count_produced = [this](std::uint32_t records, std::size_t bytes) {
     CountProduced(records, bytes);
   };

@@ -133,7 +133,9 @@ absl::Status AlterTopic(const Services& services, const topic::Topic& topic,
   topic::AlterTopicOptions options;
   options.configs = std::move(configs);
   options.validate_only = validate_only;
-  return services.topics->Alter(topic.id, options).status();
+  RETURN_IF_ERROR(services.topics->Alter(topic.id, options).status());
+  if (!validate_only) LogWithoutEffect(services, topic.name, options.configs);
+  return absl::OkStatus();
 }
 
 absl::Status Increment(const Services& services, const IncrementalAlterConfigsRequest::Resource& resource,
@@ -207,6 +209,18 @@ void AlterAll(const Request& request, Message message, Alter alter) {
 }
 
 }  // namespace
+
+void LogWithoutEffect(const Services& services, const std::string& topic,
+                      const std::vector<std::pair<std::string, std::string>>& configs) {
+  std::vector<std::string> keys;
+  for (const auto& [name, value] : configs) {
+    const auto key = topic::FindConfigKey(name);
+    if (key.ok() && !(*key)->has_effect() && !value.empty()) keys.push_back(name);
+  }
+  if (keys.empty()) return;
+  services.log_info(absl::StrCat("topic \"", topic,
+                                 "\": kept, and without effect on this broker: ", absl::StrJoin(keys, ", ")));
+}
 
 void HandleDescribeConfigs(const Request& request, DescribeConfigsRequest message) {
   RunBlocking(request, [request, message = std::move(message)] {

@@ -40,6 +40,8 @@ struct Services {
   std::int32_t fetch_wait_max_ms = 60'000;
   std::int32_t produce_timeout_max_ms = 300'000;
   std::size_t decompressed_size_max = 64 << 20;  // bytes, where one batch must be opened to find a time
+  // Writes a line to the broker's log.
+  std::function<void(const std::string& line)> log_info;
   // Counts a produced batch, for the statistics.
   std::function<void(std::uint32_t records, std::size_t bytes)> count_produced;
 };

@@ -85,7 +85,9 @@ absl::StatusOr<topic::TopicPtr> Create(const Services& services, const CreateTop
                                        bool validate_only) {
   ASSIGN_OR_RETURN(topic::CreateTopicOptions options, Options(services, asked));
   options.validate_only = validate_only;
-  return services.topics->Create(options);
+  ASSIGN_OR_RETURN(topic::TopicPtr topic, services.topics->Create(options));
+  if (!validate_only) LogWithoutEffect(services, topic->name, options.configs);
+  return topic;
 }
 
 CreateTopicsResponse::Topic CreateOne(const Services& services, const CreateTopicsRequest::Topic& asked,
