@@ -1,4 +1,4 @@
-// The frames that capture_frames.py wrote.
+// The frames that capture_frames.py wrote, and the bodies of frames that make_schema_bodies.py made.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 namespace headrace::testing {
 
 struct GoldenFrame {
-  std::string who;  // sent it
+  std::string who;  // sent it; of a body: "request" or "response"
   kafka::ApiKey key{};
   std::int16_t version = 0;
   std::string bytes;  // without the size
