@@ -1,4 +1,5 @@
-// Any bytes after a frame's size are refused, or give a request of the API and version they state; what was
+// Any bytes after a frame's size are refused, or give a request of the API and version they state; and what
+// stands there for the body is refused, or is a request or a response, at every version of the API. What was
 // decoded is encoded again and then decodes to the same bytes.
 #include <vector>
 
@@ -17,7 +18,8 @@ std::string Encoded(const Api& api, std::int16_t version, const Message& message
 }
 
 template <typename Message>
-void CheckOne(const Api& api, std::int16_t version, Decoder body) {
+void CheckOne(const Api& api, std::int16_t version, MutableByteSpan from) {
+  Decoder body(from, version, api.IsFlexible(version));
   Message message;
   body(message);
   if (!body.status().ok()) return;
@@ -34,11 +36,13 @@ void Fuzz(MutableByteSpan bytes) {
   if (!header.ok()) return;
   const Api* api = FindApi(header->key);
   if (api == nullptr || !api->Serves(header->version)) return;
-  const Decoder body = RequestBody(bytes, *api, header->version);
+  const MutableByteSpan body = RequestBody(bytes, *api, header->version).rest();
   VisitApis([&]<typename Request, typename Response>(ApiKey key) {
     if (key != api->key) return;
-    CheckOne<Request>(*api, header->version, body);
-    CheckOne<Response>(*api, header->version, body);
+    for (std::int16_t version = api->version_min; version <= api->version_max; ++version) {
+      CheckOne<Request>(*api, version, body);
+      CheckOne<Response>(*api, version, body);
+    }
   });
 }
 

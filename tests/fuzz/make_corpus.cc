@@ -1,6 +1,6 @@
 // Writes the inputs that fuzzing starts from: make_corpus GOLDEN CORPUS fills CORPUS/<name of a fuzz program>
-// with the golden batches, their compressed record areas, the golden requests, and frames with every field of
-// some messages set.
+// with the golden batches, their compressed record areas, the golden requests, bodies of every Kafka message,
+// and native frames with every field of some messages set.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -105,6 +105,21 @@ void WriteGoldenRequests(const fs::path& golden, const fs::path& corpus) {
   }
 }
 
+// Bodies of every API and version, by Apache Kafka's schemas: each as a request's frame.
+void WriteSchemaBodies(const fs::path& golden, const fs::path& corpus) {
+  const auto frames = testing::ReadGoldenFrames(golden / "schema.frames");
+  HEADRACE_CHECK(!frames.empty());
+  int number = 0;
+  for (const testing::GoldenFrame& frame : frames) {
+    const kafka::RequestHeader header{frame.key, frame.version, 7, "client"};
+    kafka::Encoder body(frame.version, kafka::FindApi(frame.key)->IsFlexible(frame.version));
+    body.bytes() = frame.bytes;
+    const std::string bytes = kafka::FinishRequest(*kafka::FindApi(frame.key), header, body).bytes;
+    Write(corpus / "fuzz_kafka" / ("schema-" + std::to_string(number++)),
+          std::string_view(bytes).substr(sizeof(std::int32_t)));
+  }
+}
+
 void WriteResponses(const fs::path& corpus) {
   native::ErrorResponse error;
   error.mutable_error()->set_code(3);
@@ -133,6 +148,7 @@ int Main(const fs::path& golden, const fs::path& corpus) {
   WriteRequests(corpus);
   WriteKafkaRequests(corpus);
   WriteGoldenRequests(golden, corpus);
+  WriteSchemaBodies(golden, corpus);
   WriteResponses(corpus);
   std::printf("%d batches\n", batches);
   return batches > 0 ? 0 : 1;
