@@ -89,6 +89,9 @@ Answered AlterTopic(Services& services, const AlterTopicRequest& message) {
 }
 
 Answered TrimTopic(Services& services, const TrimTopicRequest& message) {
+  ASSIGN_OR_RETURN(const topic::TopicPtr topic, FindOwnTopic(services, message.topic_id(), message.topic()));
+  const absl::Status trims = topic->config.CheckTrim();
+  if (!trims.ok()) return MakeError(CodeOf(trims), absl::StrCat(topic->name, ": ", trims.message()));
   ASSIGN_OR_RETURN(const auto partition,
                    FindPartition(services, message.topic_id(), message.topic(), message.partition()));
   const storage::LogOffsets offsets = partition->offsets();

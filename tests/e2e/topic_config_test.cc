@@ -126,6 +126,12 @@ TEST_CASE("Settings of a topic: kept without effect, refused with the nearest na
     const auto lags =
         headrace({"topic", "alter", "t", "-c", "min.compaction.lag.ms=5", "-c", "max.compaction.lag.ms=4"});
     CHECK(lags.exit_code == 1);
+    CHECK(headrace({"topic", "trim", "t", "--partition", "0", "--to", "0"}).exit_code == 0);
+    CHECK(headrace({"topic", "alter", "t", "-c", "cleanup.policy=compact"}).exit_code == 0);
+    const auto trimmed = headrace({"topic", "trim", "t", "--partition", "0", "--to", "0"});
+    CHECK(trimmed.exit_code == 1);
+    CHECK_THAT(trimmed.output, Contains("t: cleanup.policy is compact"));
+    CHECK(headrace({"topic", "alter", "t", "-c", "cleanup.policy=compact,delete"}).exit_code == 0);
     broker.Signal(SIGTERM);
     CHECK(broker.WaitForExit(std::chrono::seconds(20)) == 0);
   }
