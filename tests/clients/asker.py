@@ -2,6 +2,7 @@
 
 import time
 
+import messages
 from wire import Closed, Connection, writer
 
 
@@ -22,10 +23,16 @@ class Asker:
             build(body)
             self.connection.send(key, version, body.data)
             return read(self.connection.receive(key, version))
-        except (Closed, OSError):
+        except Exception:  # what else comes on this connection would answer the next request
             self.connection.close()
             self.connection = None
             raise
+
+    def call(self, name, version, **fields):
+        """The answer to a request whose fields have the names that Kafka's descriptions give them."""
+        return self.ask(messages.api_key(name), version,
+                        lambda body: body.raw(messages.request(name, version, fields)),
+                        lambda answer: messages.response(name, version, answer))
 
     def ends(self, key, version, build):
         """Whether the broker answers such a request by closing the connection."""
@@ -39,13 +46,20 @@ class Asker:
         assert question not in self.answers, question
         self.answers[question] = answer
 
+    def settle(self, question, condition):
+        """Puts down what condition() answers once it is true of it."""
+        self.note(question, self.until(question, condition))
+
     def name(self, name):
         return f"{self.prefix}-{name}"
 
-    def until(self, condition, seconds=15):
-        """Apache Kafka's metadata follow a change a little later; the settled answer counts."""
+    def until(self, what, condition, seconds=15):
+        """Apache Kafka's metadata follow a change a little later; the settled answer counts. One that does
+        not settle is no answer: the questions that build on it are broken off."""
         deadline = time.monotonic() + seconds
-        while not (answer := condition()) and time.monotonic() < deadline:
+        while not (answer := condition()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds} s: {what}")
             time.sleep(0.05)
         return answer
 
@@ -111,10 +125,18 @@ def list_offset(asker, topic, time_ms, partition=0, epoch=-1):
     return asker.ask(2, 4, build, read)
 
 
+def coordinator(asker, name, kind):
+    """The error of asking who coordinates a group (kind 0) or a transactional id (1)."""
+    def read(answer):
+        answer.int("i")
+        return answer.int("h")
+    return asker.ask(10, 1, lambda body: body.string(name).int("b", kind), read)
+
+
 def settled(asker, name, count):
     """Waits until every partition of a topic has a leader that serves it."""
     def ready():
         error, _, partitions = metadata(asker, [name])[1][name]
         return error == 0 and len(partitions) == count and all(
             list_offset(asker, name, -1, number)[0] == 0 for number in range(count))
-    asker.until(ready)
+    asker.until(f"{count} partitions of {name}", ready)

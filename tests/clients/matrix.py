@@ -15,6 +15,12 @@ README = os.path.join(HERE, "README.md")
 TOP_README = os.path.join(ROOT, "README.md")
 
 
+def block(path, name):
+    """What stands between the markers of that name."""
+    with open(path, encoding="utf-8") as file:
+        return file.read().split(f"<!-- {name} -->\n")[1].split(f"<!-- end of {name} -->")[0]
+
+
 def replace_block(path, name, text):
     """Puts text between the markers `<!-- NAME -->` and `<!-- end of NAME -->` of a document."""
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"

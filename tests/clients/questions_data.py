@@ -1,6 +1,6 @@
 """What is asked about producing, fetching and finding offsets."""
 
-from asker import create, list_offset, settled
+from asker import coordinator, create, list_offset, settled
 from wire import batch, writer
 
 TIME_MS = 1_700_000_000_000
@@ -53,8 +53,8 @@ def producing(asker):
         asker.note(f"produce: {what}", produce(asker, name, records, **options))
     end = list_offset(asker, topic, -1)[1]
     asker.connection.send(0, 7, produce_body(writer(0, 7), topic, good, 0, 0).data)
-    asker.note("produce: acks 0 answers nothing and appends",
-               asker.until(lambda: list_offset(asker, topic, -1)[1] == end + 2))
+    asker.settle("produce: acks 0 answers nothing and appends",
+                 lambda: list_offset(asker, topic, -1)[1] == end + 2)
     stamped = asker.name("stamped")
     create(asker, [(stamped, 1, 1, [], [("message.timestamp.type", "LogAppendTime")])])
     settled(asker, stamped, 1)
@@ -78,13 +78,16 @@ def idempotence(asker):
         return asker.ask(22, 1, lambda body: body.string(transactional).int("i", 10_000), read)
 
     # Apache Kafka answers 14 while it gets its first block of ids.
-    asker.until(lambda: new_id()[0] != 14)
+    asker.until("a first producer id", lambda: new_id()[0] != 14)
     error, producer, epoch = new_id()
     asker.note("init producer id", (error, producer >= 0, epoch))
     asker.note("init producer id: another is another", new_id()[1] != producer)
     asker.note("init producer id: no name", new_id("")[0])
-    asker.note("init producer id: transactional", asker.until(
-        lambda: (answer := new_id("some name")[0]) not in (14, 15, 16) and [answer]))
+    # Apache Kafka keeps transactions in a topic that is made when their coordinator is first looked for.
+    name = asker.name("transactional")
+    asker.until("a coordinator of transactions", lambda: coordinator(asker, name, 1) not in (14, 15))
+    asker.settle("init producer id: transactional",
+                 lambda: (answer := new_id(name)[0]) not in (14, 15, 16) and [answer])
     steps = [("first", 0, 0, 2), ("next", 0, 2, 1), ("the first again", 0, 0, 2), ("a gap", 0, 9, 1),
              ("next after the gap", 0, 3, 1), ("part of one that was", 0, 1, 1),
              ("a new epoch from 5", 1, 5, 1), ("a new epoch", 1, 0, 1), ("the old epoch", 0, 4, 1)]

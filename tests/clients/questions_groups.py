@@ -1,15 +1,8 @@
 """What is asked about groups: the classic protocol, the consumer protocol, offsets, administration."""
 
-from asker import create, settled
+from asker import coordinator, create, settled
 
 RANGE = b"\0\0\0\0\0\0\0\0\0\0"  # a subscription to nothing, as no broker looks inside
-
-
-def coordinator(asker, name, kind):
-    def read(answer):
-        answer.int("i")
-        return answer.int("h")
-    return asker.ask(10, 1, lambda body: body.string(name).int("b", kind), read)
 
 
 def join(asker, group, member="", version=3, session_ms=6000, kind="consumer", protocols=("range",)):
@@ -118,11 +111,11 @@ def delete_offsets(asker, group, topic):
 
 def classic(asker):
     group = asker.name("classic")
-    asker.note("find coordinator: group", asker.until(lambda: coordinator(asker, group, 0) == 0))
-    asker.note("find coordinator: transaction", asker.until(
-        lambda: (answer := coordinator(asker, "tx", 1)) != 15 and [answer]))
+    asker.settle("find coordinator: group", lambda: coordinator(asker, group, 0) == 0)
+    asker.settle("find coordinator: transaction",
+                 lambda: (answer := coordinator(asker, "tx", 1)) != 15 and [answer])
     asker.note("find coordinator: unknown kind", coordinator(asker, group, 9))
-    asker.until(lambda: heartbeat(asker, group, 1, "nobody") == 25)
+    asker.until("a coordinator that is ready", lambda: heartbeat(asker, group, 1, "nobody") == 25)
     cases = {"no group": {"group": ""}, "unknown member": {"member": "nobody"},
              "a session of 1 ms": {"session_ms": 1}, "a session of a day": {"session_ms": 86_400_000},
              "no protocols": {"protocols": ()}, "no kind": {"kind": ""}}
@@ -267,14 +260,14 @@ def consumer(asker):
         return [len(each.partitions()) for each in members] == wanted
 
     asker.note("consumer: joins", shown(first.first))
-    asker.note("consumer: has all", asker.until(lambda: shares([2])))
+    asker.settle("consumer: has all", lambda: shares([2]))
     asker.note("consumer: an epoch to come", shown(beat(asker, group, first.id, first.epoch + 5)))
     asker.note("consumer: an epoch long gone", shown(
         beat(asker, group, first.id, first.epoch - 1, owned=[])))
     asker.note("consumer: an unknown member", shown(beat(asker, group, "nobody", first.epoch)))
     members.append(Member(asker, group, topic))
     asker.note("consumer: a second joins", (shown(members[1].first), members[1].partitions()))
-    asker.note("consumer: each has half", asker.until(lambda: shares([1, 1])))
+    asker.settle("consumer: each has half", lambda: shares([1, 1]))
     asker.note("consumer: nothing twice", sorted(first.partitions() + members[1].partitions()))
     asker.note("consumer: commit in a version before it", commit(
         asker, group, topic, 2, first.epoch, first.id))
@@ -284,7 +277,7 @@ def consumer(asker):
     second = members.pop()
     asker.note("consumer: leaves", beat(asker, group, second.id, -1)[::2])
     asker.note("consumer: beats after it left", shown(beat(asker, group, second.id, second.epoch)))
-    asker.note("consumer: the first has all again", asker.until(lambda: shares([2])))
+    asker.settle("consumer: the first has all again", lambda: shares([2]))
     asker.note("consumer: described by the classic API", describe(asker, group))
     asker.note("consumer: the last leaves", beat(asker, group, first.id, -1)[::2])
     asker.note("consumer: delete", delete(asker, group))

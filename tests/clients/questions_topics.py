@@ -1,31 +1,40 @@
 """What is asked about versions, topics, partitions and configuration."""
 
+import messages
 from asker import create, metadata, settled
 
-API_NAMES = {0: "Produce", 1: "Fetch", 2: "ListOffsets", 3: "Metadata", 8: "OffsetCommit", 9: "OffsetFetch",
-             10: "FindCoordinator", 11: "JoinGroup", 12: "Heartbeat", 13: "LeaveGroup", 14: "SyncGroup",
-             15: "DescribeGroups", 16: "ListGroups", 18: "ApiVersions", 19: "CreateTopics",
-             20: "DeleteTopics",
-             21: "DeleteRecords", 22: "InitProducerId", 23: "OffsetForLeaderEpoch", 32: "DescribeConfigs",
-             33: "AlterConfigs", 35: "DescribeLogDirs", 37: "CreatePartitions", 42: "DeleteGroups",
-             44: "IncrementalAlterConfigs", 47: "OffsetDelete", 60: "DescribeCluster",
-             68: "ConsumerGroupHeartbeat", 69: "ConsumerGroupDescribe", 75: "DescribeTopicPartitions"}
+# The least that existing clients need; what they do not need themselves is left out.
+NEEDED = {"Produce": (0, 9), "Fetch": (4, 12), "ListOffsets": (1, 7), "Metadata": (0, 12),
+          "OffsetCommit": (2, 9), "OffsetFetch": (1, 9), "FindCoordinator": (0, 4),
+          "JoinGroup": (0, 7), "Heartbeat": (0, 4), "LeaveGroup": (0, 4),
+          "SyncGroup": (0, 5), "DescribeGroups": (0, 5), "ListGroups": (0, 4),
+          "ApiVersions": (0, 4), "CreateTopics": (2, 7), "DeleteTopics": (1, 6), "DeleteRecords": (0, 2),
+          "InitProducerId": (0, 5), "OffsetForLeaderEpoch": (2, 4), "DescribeConfigs": (1, 4),
+          "AlterConfigs": (0, 2), "CreatePartitions": (0, 3), "DeleteGroups": (0, 2),
+          "IncrementalAlterConfigs": (0, 1), "OffsetDelete": (0, 0), "DescribeCluster": (0, 1),
+          "ConsumerGroupHeartbeat": (0, 1), "ConsumerGroupDescribe": (0, 1),
+          "DescribeTopicPartitions": (0, 0)}
 
 
 def versions(asker):
     def read(answer):
+        answer.flexible = False
         return answer.int("h"), answer.array(lambda: tuple(answer.int("h") for _ in range(3)))
 
     error, ranges = asker.ask(18, 0, lambda body: None, read)
     asker.note("api versions: error", error)
-    for key, low, high in ranges:
-        asker.note(f"versions: {API_NAMES.get(key, key)}", f"{low}-{high}")
-    missing = [name for key, name in API_NAMES.items() if key not in [each[0] for each in ranges]]
-    asker.note("api versions: missing of those Headrace has", missing)
-    too_new = asker.ask(18, 99, lambda body: body.raw(b"\1\1\0"), read)
-    asker.note("api versions: version 99", (too_new[0], [each[0] for each in too_new[1]]))
-    names = {"good": ("x", "1.0"), "bad": ("-x-", "1 0")}
-    for what, (name, version) in names.items():
+    names = messages.api_names()
+    served = {names[key]: (low, high) for key, low, high in ranges}
+    for name, (low, high) in served.items():
+        asker.note(f"versions: {name}", f"{low}-{high}")
+    asker.note("versions: lacking of what clients need", [
+        name for name, (low, high) in NEEDED.items()
+        if name not in served or served[name][0] > low or served[name][1] < high])
+    # What it serves of ApiVersions, to a version that it does not: in the form of version 0 (KIP-511).
+    error, ranges = asker.ask(18, 99, lambda body: body.raw(b"\1\1\0"), read)
+    asker.note("api versions: version 99", (error, 18 in [key for key, _, _ in ranges]))
+    programs = {"good": ("x", "1.0"), "bad": ("-x-", "1 0")}
+    for what, (name, version) in programs.items():
         asker.note(f"api versions: {what} client name", asker.ask(
             18, 3, lambda body: body.string(name).string(version).tags(), lambda answer: answer.int("h")))
     asker.note("an unsupported version of Metadata ends the connection", asker.ends(3, 99, lambda body: None))
@@ -95,7 +104,7 @@ def describing(asker):
 
     def exists():
         return metadata(asker, [made], auto_create=True)[1][made][0] == 0
-    asker.note("metadata: a topic made by asking", asker.until(exists))
+    asker.settle("metadata: a topic made by asking", exists)
 
 
 def deleting(asker):
@@ -110,8 +119,7 @@ def deleting(asker):
     settled(asker, doomed, 1)
     asker.note("delete: unknown topic", delete(asker.name("missing")))
     asker.note("delete: good", delete(doomed))
-    gone = asker.until(lambda: metadata(asker, [doomed])[1][doomed][0] == 3)
-    asker.note("delete: gone", gone)
+    asker.settle("delete: gone", lambda: metadata(asker, [doomed])[1][doomed][0] == 3)
     asker.note("delete: again", delete(doomed))
     asker.note("create: after the deletion", create(asker, [(doomed, 2, 1)]))
 
@@ -177,8 +185,8 @@ def configuring(asker):
         asker.note(f"alter: {what}", alter(asker, good, [change]))
         if what in ("set", "append"):
             name, wanted = change[0], {"set": {"1234567"}, "append": {"delete", "compact"}}[what]
-            asker.note(f"alter: {what}, then described", asker.until(
-                lambda: set(describe_configs(asker, 2, good)[1][name][0].split(",")) == wanted))
+            asker.settle(f"alter: {what}, then described", lambda: set(
+                describe_configs(asker, 2, good)[1][name][0].split(",")) == wanted)
             asker.note(f"alter: {what}, its source", describe_configs(asker, 2, good)[1][name][1:])
     asker.note("alter: unknown topic", alter(asker, missing, [changes["set"]]))
     asker.note("alter: twice the same name", alter(asker, good, [changes["set"], changes["delete"]]))

@@ -8,7 +8,7 @@ import zlib
 # First flexible version of the APIs asked here (KIP-482).
 FLEXIBLE = {0: 9, 1: 12, 2: 6, 3: 9, 8: 8, 9: 6, 10: 3, 11: 6, 12: 4, 13: 4, 14: 4, 15: 5, 16: 3, 18: 3,
             19: 5, 20: 4,
-            21: 2, 22: 2, 23: 4, 32: 4, 33: 2, 37: 2, 42: 2, 44: 1, 47: 99, 60: 0, 68: 0, 69: 0, 75: 0}
+            21: 2, 22: 2, 23: 4, 32: 4, 33: 2, 35: 2, 37: 2, 42: 2, 44: 1, 47: 99, 60: 0, 68: 0, 69: 0, 75: 0}
 
 
 class Closed(Exception):
@@ -100,10 +100,9 @@ class Reader:
         return None if count < 0 else [read() for _ in range(count)]
 
     def tags(self):
-        for _ in range(self.uvarint() if self.flexible else 0):
-            self.uvarint()
-            self.raw(self.uvarint())
-        return None
+        """{tag: its bytes}"""
+        count = self.uvarint() if self.flexible else 0
+        return {self.uvarint(): self.raw(self.uvarint()) for _ in range(count)}
 
 
 class Connection:
