@@ -3,7 +3,8 @@
 # needs neither the network nor root when nothing is missing.
 #   broker/install.sh broker   what the broker, the client library and the programs are built with
 #   broker/install.sh tests    that, and what the tests run with
-#   broker/install.sh clients  the Kafka clients that Debian has, for tests/clients/run.sh
+#   broker/install.sh clients  the Kafka clients that Debian has, and toolchains of others, for
+#                              tests/clients/run.sh
 # HEADRACE_INSTALL=no leaves the machine alone: for other distributions, where the reader installs the like.
 set -euo pipefail
 
@@ -21,6 +22,9 @@ readonly client_packages=(
   g++ python3 python3-kafka python3-snappy python3-lz4 python3-zstandard python3-confluent-kafka
   kcat librdkafka-dev rsyslog rsyslog-kafka procps
 )
+# COMMAND:PACKAGE, installed only where the command is absent: a machine may have a newer one from elsewhere.
+# Debian's Go and Rust are too old for any current client.
+readonly client_commands=(javac:default-jdk-headless mvn:maven node:nodejs npm:npm)
 
 say() { printf 'install: %s\n' "$*"; }
 fail() {
@@ -34,6 +38,14 @@ missing_of() {
   installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
   for package in "$@"; do
     grep -qxF "installed $package" <<<"$installed" || printf '%s\n' "$package"
+  done
+}
+
+# Prints the packages of those COMMAND:PACKAGE whose command is absent.
+packages_of_absent() {
+  local each
+  for each in "$@"; do
+    command -v "${each%%:*}" >/dev/null || printf '%s\n' "${each#*:}"
   done
 }
 
@@ -87,7 +99,10 @@ main() {
   case "${1:-}" in
     broker) ;;
     tests) wanted+=("${test_packages[@]}") ;;
-    clients) wanted=("${client_packages[@]}") ;;
+    clients) mapfile -t wanted < <(
+      printf '%s\n' "${client_packages[@]}"
+      packages_of_absent "${client_commands[@]}"
+    ) ;;
     *)
       printf 'usage: broker/install.sh broker|tests|clients\n' >&2
       exit 2

@@ -55,6 +55,14 @@ CHECKS = {
     "perf": "kafka-producer-perf-test and kafka-consumer-perf-test",
     "ship": "every line of a real log of this machine arrives, in order",
 }
+# The oldest program of each toolchain that will do, and how it tells its version. Go fetches the one that
+# go.mod names, as it can since 1.21.
+TOOLCHAINS = {
+    "java": ("17", ["java", "-version"]),  # Apache Kafka's broker and tools
+    "node": ("14.0", ["node", "--version"]),
+    "go": ("1.21", ["go", "version"]),
+    "cargo": ("1.85", ["cargo", "--version"]),
+}
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 SEEKS = ["seek_eager", "seek_cooperative-sticky", "seek_static"]
 ADMIN = ["topics", "configs", "delete_records", "offsets_admin", "groups_admin"]

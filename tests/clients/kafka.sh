@@ -81,7 +81,7 @@ start() {
   ) >"$dir/broker.log" 2>&1 </dev/null &
   printf '%s\n' $! >"$dir/pid"
   for _ in $(seq 600); do
-    # Answers on the port, then once more with a request: a listener alone says little.
+    # A connection is enough to know: what is asked before it is ready to serve waits until it is.
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
       printf '127.0.0.1:%s\n' "$port"
       return 0

@@ -2,7 +2,8 @@
 """Makes the matrix of clients from a run's results: client, version, what was run, passed.
 
   matrix.py RESULTS_FILE [--matrix]    prints it; with --matrix it also replaces the marked blocks of
-                                       tests/clients/README.md and, in short, of the README at the top
+                                       tests/clients/README.md and, in short, of the README at the top,
+                                       unless a client is missing in the results
 """
 
 import json
@@ -59,16 +60,29 @@ def summary(results):
     return "\n".join(lines) + "\n"
 
 
+def checks():
+    return "".join(f"- `{name}`: {what}\n" for name, what in CHECKS.items())
+
+
+def missing(results):
+    """The clients of which the results say nothing."""
+    return [client.name for client in CLIENTS if client.name not in {each["client"] for each in results}]
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         results = [json.loads(line) for line in file]
     text = table(results)
     print(text, end="")
     if "--matrix" in sys.argv[2:]:
+        if lost := missing(results):
+            print(f"matrix: nothing is written: no results of {', '.join(lost)}", file=sys.stderr)
+            return 1
         replace_block(README, "matrix", text)
         replace_block(TOP_README, "matrix", summary(results))
-        replace_block(README, "checks", "".join(f"- `{name}`: {what}\n" for name, what in CHECKS.items()))
+        replace_block(README, "checks", checks())
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

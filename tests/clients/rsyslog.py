@@ -44,7 +44,7 @@ class Checks:
             with open(config, "w", encoding="utf-8") as file:
                 file.write(CONFIG.format(folder=folder, log=log, broker=self.broker, topic=self.topic))
             command = [program(), "-n", "-f", config, "-i", os.path.join(folder, "pid")]
-            with subprocess.Popen(command, stderr=subprocess.DEVNULL) as daemon:
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as daemon:
                 try:
                     found = self.read(len(lines))
                 finally:

@@ -6,7 +6,8 @@
 #   run.sh --kafka [client ...]                the same against Apache Kafka
 #   run.sh --compare BIN_DIR                   the same requests to both: tests/clients/differential.py
 #   run.sh --broker HOST:PORT [client ...]     against a broker that is there, taken for a Headrace
-# With --matrix the tables of tests/clients/README.md are written from it. Exit 0 if nothing failed.
+# With --matrix, which takes --headrace and every client, the tables of the READMEs are written from it.
+# Exit 0 if nothing failed.
 # HEADRACE_INSTALL=no installs no package; HEADRACE_JOBS=N runs N clients at once (one per core without).
 set -euo pipefail
 
@@ -20,23 +21,29 @@ headrace_pid=''
 say() { printf 'clients: [%3d s] %s\n' "$SECONDS" "$*"; }
 
 usage() {
-  sed -n '2,10s/^# \{0,1\}//p' "$0"
+  sed -n '2,11s/^# \{0,1\}//p' "$0"
 }
 
 clean_up() {
-  stop_headrace
+  stop_headrace || true
   if [ -n "$work" ]; then
     "$here/kafka.sh" stop "$work/kafka"
     rm -rf -- "$work"
   fi
 }
 
+# False if the broker did not end well: one that was killed by a fault passes no check.
 stop_headrace() {
+  local outcome=0
   [ -n "$headrace_pid" ] || return 0
   kill "$headrace_pid" 2>/dev/null || true
-  wait "$headrace_pid" 2>/dev/null || true
+  wait "$headrace_pid" || outcome=$?
   headrace_pid=''
   rm -rf -- "$work/headrace" "$work/ready"
+  [ "$outcome" -eq 0 ] && return 0
+  printf 'clients: FAILED: headrace-broker ended with %s: %s\n' "$outcome" \
+    "$(tail -n 2 "$HEADRACE_CLIENTS/headrace.log")"
+  return 1
 }
 
 # A Headrace with its data in this run's directory; $broker is its address. Its log stays in build/clients.
@@ -57,22 +64,29 @@ start_headrace() {
   }
 }
 
-# Compares if the clients' run brought Apache Kafka's jars along, or could.
+# Compares if Apache Kafka can be had here; what is wrong beside that is a failure.
 compare_if_possible() {
-  if ! "$here/kafka.sh" get >"$work/get.log" 2>&1; then
-    printf 'differential: not run: Apache Kafka cannot be had: %s\n' "$(tail -n 1 "$work/get.log")"
-    return 0
-  fi
-  stop_headrace
-  compare "$1"
+  local outcome=0
+  python3 -B "$here/prepare.py" java >"$work/prepare.log" 2>&1 || outcome=$?
+  case "$outcome" in
+    0) compare "$1" ;;
+    3) printf 'differential: not run: Apache Kafka cannot be had: %s\n' "$(tail -n 1 "$work/prepare.log")" ;;
+    *)
+      printf 'differential: FAILED: Apache Kafka cannot be made ready: %s\n' \
+        "$(tail -n 1 "$work/prepare.log")"
+      return 1
+      ;;
+  esac
 }
 
 compare() {
-  local bin=$1 kafka
-  kafka=$("$here/kafka.sh" start "$work/kafka")
+  local bin=$1 kafka outcome=0
+  kafka=$("$here/kafka.sh" start "$work/kafka") || return 1
   start_headrace "$bin"
   say "the same requests to Apache Kafka at $kafka and to Headrace at $broker"
-  python3 -B "$here/differential.py" "$kafka" "$broker" "${matrix[@]}"
+  python3 -B "$here/differential.py" "$kafka" "$broker" || outcome=$?
+  stop_headrace || outcome=1
+  return "$outcome"
 }
 
 main() {
@@ -103,6 +117,10 @@ main() {
     usage >&2
     return 2
   }
+  if [ "${#matrix[@]}" -gt 0 ] && { [ "$kind" != headrace ] || [ "${#clients[@]}" -gt 0 ]; }; then
+    printf 'clients: --matrix takes the place of every row: with --headrace, and no client named\n' >&2
+    return 2
+  fi
   "$root/broker/install.sh" clients
   mkdir -p "$HEADRACE_CLIENTS"
   work=$(mktemp -d "${TMPDIR:-/tmp}/headrace-clients.XXXXXXXX")
@@ -127,8 +145,9 @@ main() {
   local results=$HEADRACE_CLIENTS/results-$HEADRACE_BROKER_KIND.jsonl outcome=0
   say "against $HEADRACE_BROKER_KIND at $broker"
   python3 -B "$here/run_clients.py" "$broker" "$results" --jobs "$jobs" "${clients[@]}" || outcome=$?
-  python3 -B "$here/matrix.py" "$results" "${matrix[@]}"
+  python3 -B "$here/matrix.py" "$results" "${matrix[@]}" || outcome=$?
   say "every result is in ${results#"$root"/}"
+  stop_headrace || outcome=1
   if [ "$kind$and_compare" = headraceyes ]; then compare_if_possible "$where" || outcome=$?; fi
   return "$outcome"
 }

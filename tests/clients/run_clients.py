@@ -11,26 +11,17 @@ import argparse
 import concurrent.futures
 import json
 import os
-import re
-import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 
 import records
-from clients import CLIENTS, HERE, WORK
+from clients import CLIENTS, WORK
+from prepare import NotHere, prepare
 
 CLIENT_SECONDS_MAX = 200
-PREPARE_SECONDS_MAX = 600
-
-# What the package tools say when their registry cannot be reached; anything else they say is a failure.
-_UNREACHABLE = re.compile(
-    r"ENOTFOUND|ETIMEDOUT|ECONNREFUSED|ECONNRESET|EAI_AGAIN|could not resolve|couldn't resolve|unknown host"
-    r"|dial tcp|temporary failure|network is unreachable|no route to host|connection timed out"
-    r"|could not transfer artifact|i/o timeout|tls handshake timeout|failed to download"
-    r"|spurious network error",
-    re.IGNORECASE)
 
 
 class Results:
@@ -52,64 +43,56 @@ class Results:
             print(f"clients: {word:7} {client.name} {check} {seconds:.1f} s {detail}".rstrip(), flush=True)
 
 
-def prepare(client):
-    """Returns (ready, why not); raises for what is a failure rather than something this machine lacks."""
-    for program in client.toolchain:
-        if shutil.which(program) is None:
-            return False, f"no {program} on this machine"
-    source = os.path.join(HERE, os.path.basename(client.folder))
-    if client.folder.startswith(WORK):
-        shutil.copytree(source, client.folder, dirs_exist_ok=True)
-    for command in client.prepare:
-        done = subprocess.run(command, cwd=client.folder, capture_output=True, text=True,
-                              timeout=PREPARE_SECONDS_MAX, check=False)
-        if done.returncode != 0:
-            text = " ".join((done.stderr + done.stdout).split())
-            if client.registry and _UNREACHABLE.search(text):
-                return False, f"its registry cannot be reached: {text[:200]}"
-            raise RuntimeError(f"{' '.join(command)}: {text[-300:]}")
-    return True, ""
-
-
 def version_of(client):
     done = subprocess.run(client.version, cwd=client.folder, capture_output=True, text=True, check=False)
     lines = done.stdout.split()
     return lines[-1] if lines else "unknown"
 
 
+def report(client, version, lines, results):
+    """Puts down what a client says line by line; returns {check: passed}."""
+    outcomes = {}
+    since = time.monotonic()
+    for line in lines:
+        outcome, _, rest = line.rstrip("\n").partition(" ")
+        if outcome not in ("ok", "failed", "skipped"):
+            continue
+        name, _, detail = rest.partition(" ")
+        outcomes[name] = {"ok": True, "failed": False, "skipped": None}[outcome]
+        now = time.monotonic()
+        results.add(client, version, name, outcomes[name], detail, now - since)
+        since = now
+    return outcomes
+
+
 def run(client, broker, records_path, prefix, results):
     started = time.monotonic()
     try:
-        ready, why = prepare(client)
+        prepare(client)
+    except NotHere as reason:
+        results.add(client, "unknown", "all", None, str(reason), 0)
+        return
     except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
         results.add(client, "unknown", "prepare", False, str(error), time.monotonic() - started)
         return
-    if not ready:
-        results.add(client, "unknown", "all", None, why, 0)
-        return
     version = version_of(client)
-    missing = set(client.checks)
     log_path = os.path.join(WORK, f"{client.name}.log")
     with open(log_path, "w", encoding="utf-8") as log:
         command = [*client.run, broker, records_path, f"{prefix}-{client.name}"]
-        process = subprocess.Popen(command, cwd=client.folder, stdout=subprocess.PIPE, stderr=log, text=True)
-        timer = threading.Timer(CLIENT_SECONDS_MAX, process.kill)
-        timer.start()
-        since = time.monotonic()
-        for line in process.stdout:
-            outcome, name, *detail = line.rstrip("\n").split(" ", 2)
-            if outcome not in ("ok", "failed", "skipped"):
-                continue
-            missing.discard(name)
-            passed = {"ok": True, "failed": False, "skipped": None}[outcome]
-            now = time.monotonic()
-            results.add(client, version, name, passed, "".join(detail), now - since)
-            since = now
-        process.wait()
-        timer.cancel()
-    for name in (each for each in client.checks if each in missing):
+        # In a session of its own, so that what it has started ends with it: that would hold the pipe open.
+        with subprocess.Popen(command, cwd=client.folder, stdout=subprocess.PIPE, stderr=log, text=True,
+                              start_new_session=True) as process:
+            timer = threading.Timer(CLIENT_SECONDS_MAX, os.killpg, (process.pid, signal.SIGKILL))
+            timer.start()
+            outcomes = report(client, version, process.stdout, results)
+            process.wait()
+            timer.cancel()
+    for name in (each for each in client.checks if each not in outcomes):
         detail = f"did not report (exit {process.returncode}); see {os.path.relpath(log_path)}"
         results.add(client, version, name, False, detail, 0)
+    if process.returncode != 0 and False not in outcomes.values() and outcomes.keys() >= set(client.checks):
+        detail = f"exit {process.returncode} after all checks; see {os.path.relpath(log_path)}"
+        results.add(client, version, "exit", False, detail, 0)
 
 
 def main():
