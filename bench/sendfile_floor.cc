@@ -1,6 +1,7 @@
-// The floor under a streamed consume: a bare sendfile loop on one side and, on the other, a receiver that
-// does a consumer's work on the same bytes (finds the batches, checks each CRC, reads each record). What
-// `headrace bench consume` costs beyond this is the broker's and the client library's own.
+// The floor under a streamed consume: a bare sendfile loop on one side and, on the other, the client
+// library's own work on the same bytes (a thread that receives each batch into a buffer of its size, another
+// that checks its CRC and reads its records). What `headrace bench consume` costs beyond this is the broker's
+// and the protocol's.
 //
 //   sendfile_floor [SIZE_MIB [RECORD_SIZE [BATCH_KIB [RUNS]]]]
 //
@@ -9,17 +10,23 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <limits>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <sys/socket.h>
 
+#include "client/buffer_pool.h"
 #include "client/cli/offline/transfer_loops.h"
+#include "client/push_decoder.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/mutex.h"
 #include "protocol/core/record_iterator.h"
@@ -31,8 +38,10 @@ namespace {
 using cli::offline::Descriptor;
 using cli::offline::Way;
 
-constexpr std::size_t kSendChunk = 1U << 20;    // the broker's largest slice of one push
-constexpr std::size_t kReceiveSize = 1U << 20;  // bytes of one recv at most
+constexpr std::size_t kSendChunk = 1U << 20;  // the broker's largest slice of one push
+constexpr std::size_t kPoolSize = 8U << 20;   // bytes of buffers that are kept
+constexpr std::size_t kDecompressedMax = 64U << 20;
+constexpr std::size_t kRecordsPerPoll = 1024;  // ConsumerOptions' default
 
 struct Shape {
   std::uint64_t size = 1024ULL << 20;
@@ -69,116 +78,84 @@ absl::StatusOr<std::uint64_t> FillFile(int file, const Shape& shape) {
   return size;
 }
 
-// Reads the whole batches at the front of `bytes` as a consumer does; returns their size.
-absl::StatusOr<std::size_t> Consume(ByteSpan bytes, Run& run) {
-  std::size_t taken = 0;
-  while (bytes.size() - taken >= kBatchHeaderSize) {
-    auto batch = RecordBatchView::Parse(bytes.subspan(taken));
-    if (batch.status().code() == absl::StatusCode::kOutOfRange) break;
-    if (!batch.ok()) return batch.status();
-    RETURN_IF_ERROR(batch->CheckCrc());
-    ASSIGN_OR_RETURN(RecordIterator records, RecordIterator::Open(*batch, bytes.size()));
-    while (records.Next()) ++run.records;
-    RETURN_IF_ERROR(records.status());
-    taken += batch->size();
-  }
-  return taken;
-}
-
 // What was received and not yet read: one thread fills, another takes, as in the client library.
-class Pieces {
+class Batches {
  public:
-  // Waits for room. An empty piece is the end.
-  void Put(std::vector<std::byte> piece) {
+  // Waits for room. Nothing is the end.
+  void Put(std::optional<PooledBuffer> batch) {
     core::MutexLock lock(mutex_);
-    changed_.wait(mutex_, [this] { return Held() < kHeldMax; });
-    pieces_.push_back(std::move(piece));
+    const auto has_room = [this] { return Held() < kHeldMax; };
+    changed_.wait(mutex_, has_room);
+    if (batch) held_ += batch->size();
+    batches_.push_back(std::move(batch));
     changed_.notify_all();
   }
-  // Waits for a piece.
-  std::vector<std::byte> Take() {
+  // Waits for a batch.
+  std::optional<PooledBuffer> Take() {
     core::MutexLock lock(mutex_);
-    changed_.wait(mutex_, [this] { return Held() > 0; });
-    std::vector<std::byte> piece = std::move(pieces_.front());
-    pieces_.pop_front();
+    changed_.wait(mutex_, [this] { return Waiting() > 0; });
+    std::optional<PooledBuffer> batch = std::move(batches_.front());
+    batches_.pop_front();
+    if (batch) held_ -= batch->size();
     changed_.notify_all();
-    return piece;
-  }
-  // A piece that was read, for its memory.
-  void GiveBack(std::vector<std::byte> piece) {
-    core::MutexLock lock(mutex_);
-    spare_.push_back(std::move(piece));
-  }
-  std::vector<std::byte> Spare() {
-    core::MutexLock lock(mutex_);
-    if (spare_.empty()) return {};
-    std::vector<std::byte> piece = std::move(spare_.back());
-    spare_.pop_back();
-    return piece;
+    return batch;
   }
 
  private:
-  static constexpr std::size_t kHeldMax = 8;
-  std::size_t Held() const HEADRACE_REQUIRES(mutex_) { return pieces_.size(); }
+  static constexpr std::size_t kHeldMax = 8U << 20;  // bytes, as a consumer's window
+  std::size_t Held() const HEADRACE_REQUIRES(mutex_) { return held_; }
+  std::size_t Waiting() const HEADRACE_REQUIRES(mutex_) { return batches_.size(); }
 
   core::Mutex mutex_;
   core::ConditionVariable changed_;
-  std::deque<std::vector<std::byte>> pieces_ HEADRACE_GUARDED_BY(mutex_);
-  std::vector<std::vector<std::byte>> spare_ HEADRACE_GUARDED_BY(mutex_);
+  std::deque<std::optional<PooledBuffer>> batches_ HEADRACE_GUARDED_BY(mutex_);
+  std::size_t held_ HEADRACE_GUARDED_BY(mutex_) = 0;
 };
 
-// Receives until the sender closes, in pieces that are filled whole.
-void Receive(int socket, Pieces& pieces) {
-  while (true) {
-    std::vector<std::byte> piece = pieces.Spare();
-    piece.resize(kReceiveSize);
-    const ssize_t got = ::recv(socket, piece.data(), piece.size(), MSG_WAITALL);
-    piece.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-    const bool ended = piece.empty();
-    pieces.Put(std::move(piece));
-    if (ended) return;
+// Fills `into` with what each recv brings; false when the sender has closed before.
+bool ReceiveInto(int socket, MutableByteSpan into) {
+  while (!into.empty()) {
+    const ssize_t got = ::recv(socket, into.data(), into.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    into = into.subspan(static_cast<std::size_t>(got));
   }
+  return true;
 }
 
-// Moves bytes from the front of `rest` behind `split` until that is a whole batch or `rest` is empty.
-void Complete(std::vector<std::byte>& split, ByteSpan& rest) {
-  while (!rest.empty()) {
-    const bool sized = split.size() >= kBatchLengthEnd;
-    const std::size_t wanted =
-        sized ? static_cast<std::size_t>(RecordBatchView::StatedSize(split)) : kBatchLengthEnd;
-    if (split.size() >= wanted) return;
-    const std::size_t moved = std::min(wanted - split.size(), rest.size());
-    split.insert(split.end(), rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(moved));
-    rest = rest.subspan(moved);
+// Receives batch by batch until the sender closes, each straight into a buffer of its size.
+void Receive(int socket, Batches& batches) {
+  const auto pool = std::make_shared<BufferPool>(kPoolSize);
+  std::array<std::byte, kBatchLengthEnd> start;
+  while (ReceiveInto(socket, start)) {
+    PooledBuffer batch = pool->Take(static_cast<std::size_t>(RecordBatchView::StatedSize(start)));
+    std::copy(start.begin(), start.end(), batch.span().begin());
+    if (!ReceiveInto(socket, batch.span().subspan(start.size()))) break;
+    batches.Put(std::move(batch));
   }
+  batches.Put(std::nullopt);
 }
 
-// Reads a piece in place; only a batch that two pieces share is copied, to be put together in `split`.
-absl::Status ConsumePiece(ByteSpan rest, std::vector<std::byte>& split, Run& run) {
-  if (!split.empty()) {
-    Complete(split, rest);
-    ASSIGN_OR_RETURN(const std::size_t taken, Consume(split, run));
-    if (taken == 0) return absl::OkStatus();
-    split.clear();
+// Reads every record as a consumer's Poll does, with its own decoder.
+Result<void> ConsumeAll(Batches& batches, Run& run) {
+  PushDecoder decoder({"floor", true, kDecompressedMax, kRecordsPerPoll});
+  Result<void> outcome;
+  while (std::optional<PooledBuffer> batch = batches.Take()) {
+    run.bytes += batch->size();
+    if (!outcome) continue;  // after an error the sender must not wait for room
+    ReceivedFrame push;
+    push.frame.attachment = batch->span();
+    push.storage = std::move(*batch);
+    decoder.Start(std::move(push), 0, 0, std::numeric_limits<std::int64_t>::max());
+    while (true) {
+      const Result<std::span<const Record>> records = decoder.NextChunk();
+      if (!records) outcome = records.error();
+      if (!records || records->empty()) break;
+      run.records += records->size();
+    }
+    decoder.Stop();
   }
-  ASSIGN_OR_RETURN(const std::size_t taken, Consume(rest, run));
-  split.assign(rest.begin() + static_cast<std::ptrdiff_t>(taken), rest.end());
-  return absl::OkStatus();
-}
-
-absl::Status ConsumeAll(Pieces& pieces, Run& run) {
-  std::vector<std::byte> split;
-  absl::Status status;
-  while (true) {
-    std::vector<std::byte> piece = pieces.Take();
-    if (piece.empty()) break;
-    run.bytes += piece.size();
-    if (status.ok())
-      status = ConsumePiece(piece, split, run);  // after an error the sender must not wait for room
-    pieces.GiveBack(std::move(piece));
-  }
-  if (status.ok() && !split.empty()) return absl::DataLossError("bytes were left over");
-  return status;
+  return outcome;
 }
 
 absl::StatusOr<Run> RunOnce(int file, std::uint64_t size) {
@@ -192,14 +169,14 @@ absl::StatusOr<Run> RunOnce(int file, std::uint64_t size) {
   }
   sockets.sender.Reset();
   Run run;
-  Pieces pieces;
-  std::thread receiver([&] { Receive(sockets.receiver.get(), pieces); });
-  const absl::Status received = ConsumeAll(pieces, run);
+  Batches batches;
+  std::thread receiver([&] { Receive(sockets.receiver.get(), batches); });
+  const Result<void> received = ConsumeAll(batches, run);
   receiver.join();
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   int status = 0;
   ::waitpid(sender, &status, 0);
-  RETURN_IF_ERROR(received);
+  if (!received) return absl::DataLossError(received.error().message);
   if (status != 0 || run.bytes != size) return absl::InternalError("the sender stopped early");
   return run;
 }
