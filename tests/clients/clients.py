@@ -50,7 +50,8 @@ CHECKS = {
     "console": "kafka-console-producer and kafka-console-consumer",
     "tool_topics": "kafka-topics",
     "tool_configs": "kafka-configs",
-    "tool_consumer_groups": "kafka-consumer-groups: describe, reset by time, delete",
+    "tool_consumer_groups": "kafka-consumer-groups: describe, with a live group's state and members, reset "
+                            "by time, delete",
     "tool_offsets": "kafka-get-offsets and kafka-delete-records",
     "perf": "kafka-producer-perf-test and kafka-consumer-perf-test",
     "ship": "every line of a real log of this machine arrives, in order",

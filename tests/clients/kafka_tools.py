@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Apache Kafka's command line tools, as its users type them: every call is a program of its own."""
 
+import contextlib
 import csv
 import io
 import json
@@ -8,7 +9,7 @@ import os
 import subprocess
 
 import report
-from report import expect
+from report import expect, until
 
 KAFKA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kafka.sh")
 CLASSES = {
@@ -70,8 +71,16 @@ class Checks:
         expect("changed", ("retention.ms=123456789" in found, "segment.bytes=" in found), (True, False))
 
     def tool_consumer_groups(self):
-        """On the group of the console's consumer, which has read all."""
+        """On a group that reads, then on the group of the console's consumer, which has read all."""
         topic = f"{self.prefix}-console"
+        group = f"{topic}-live"
+        with self.reader(topic, group):
+            until("it is described as stable", lambda: [
+                (each["STATE"], each["#MEMBERS"]) for each in self.describe(group, "--state")
+            ] == [("Stable", "1")], 40)
+            member, = self.describe(group, "--members", "--verbose")
+            expect("its member", (member["CLIENT-ID"], member["#PARTITIONS"]), ("console-consumer", "1"))
+            expect("its assignment", member["CURRENT-ASSIGNMENT"], f"{topic}:0")
         group = f"{topic}-group"
         expect("listed", group in self.tool("consumer-groups", "--list").split(), True)
         expect("lag", self.describe(group)[0]["LAG"], "0")
@@ -80,9 +89,20 @@ class Checks:
         expect("lag after the reset", self.describe(group)[0]["LAG"], "100")
         self.tool("consumer-groups", "--delete", "--group", group)
 
-    def describe(self, group):
+    @contextlib.contextmanager
+    def reader(self, topic, group):
+        """A console's consumer that reads as long as it is needed, and then leaves its group."""
+        command = [KAFKA, "run", CLASSES["console-consumer"], "--bootstrap-server", self.broker,
+                   "--topic", topic, "--group", group]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                yield
+            finally:
+                process.terminate()
+
+    def describe(self, group, *what):
         """The rows that the tool prints for a group, by the names of its columns."""
-        text = self.tool("consumer-groups", "--describe", "--group", group)
+        text = self.tool("consumer-groups", "--describe", "--group", group, *what)
         lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
         return list(csv.DictReader(io.StringIO("\n".join(lines)), delimiter=" "))
 

@@ -6,7 +6,7 @@ import subprocess
 
 import records
 import report
-from report import expect
+from report import expect, until
 
 ORDER_COUNT = 10_000
 
@@ -70,9 +70,19 @@ class Checks:
         expect("records", self.consume(topic, "%s\n", "-p", "0"), text)
 
     def by_time(self):
-        topic = f"{self.prefix}-none"
-        times = [int(each) for each in self.consume(topic, "%T\n", "-p", "0").split()]
-        for time_ms, wanted in ((times[0] - 1000, 0), (times[-1] + 1000, -1)):
+        """Of records that a kcat each has written, and so at two times."""
+        topic = f"{self.prefix}-time"
+
+        def two_times():
+            self.kcat("-P", "-t", topic, "-p", "0", text=b"one\n")
+            times = [int(each) for each in self.consume(topic, "%T\n", "-p", "0").split()]
+            return times if times[-1] > times[0] + 1 else None
+
+        times = until("records of two times", two_times)
+        first, last = times[0], times[-1]
+        later = next(n for n, time_ms in enumerate(times) if time_ms > first)
+        for time_ms, wanted in ((first - 1000, 0), (first, 0), (first + 1, later), (times[later], later),
+                                (last, times.index(last)), (last + 1000, -1)):
             answer = self.kcat("-Q", "-t", f"{topic}:0:{time_ms}").decode()
             offset = int(answer.rsplit("offset", 1)[1])
             # Past the last record kcat shows the end, as -1 or as the offset, by its version.

@@ -156,9 +156,14 @@ public class Checks {
   }
 
   void produceNumbers(String topic, int count, int partitions, Map<String, Object> changed) throws Exception {
+    produceNumbers(topic, 0, count, partitions, changed);
+  }
+
+  void produceNumbers(String topic, int begin, int end, int partitions, Map<String, Object> changed)
+      throws Exception {
     List<Future<RecordMetadata>> sent = new ArrayList<>();
     try (Producer<byte[], byte[]> producer = producer(changed)) {
-      for (int n = 0; n < count; n++) {
+      for (int n = begin; n < end; n++) {
         sent.add(producer.send(new ProducerRecord<>(topic, n % partitions, null, String.valueOf(n).getBytes())));
       }
     }
@@ -251,17 +256,49 @@ public class Checks {
         Set<TopicPartition> both = new HashSet<>(first.assignment());
         both.addAll(second.assignment());
         expect("no partition twice", both.size(), GROUP_PARTITIONS);
-        produceNumbers(topic, 400, GROUP_PARTITIONS, Map.of());
-        until("all are read", () -> {
+        until("it is described with its members", () -> {
           shares(found, first, second);
-          return found.size() >= 400;
+          return isDescribedWith(topic, both);
         });
-        expect("each once", found.stream().map(Checks::text).distinct().count(), 400L);
+        produceNumbers(topic, 0, 400, GROUP_PARTITIONS, Map.of());
+        readEachOnce(found, 400, first, second);
       }
       until("the first has all again", () -> shares(found, first).equals(List.of(4)));
+      produceNumbers(topic, 400, 800, GROUP_PARTITIONS, Map.of());
+      readEachOnce(found, 800, first);  // after anything that the second had read and would be read again
     }
-    GroupState state = admin.describeConsumerGroups(List.of(topic)).all().get().get(topic).groupState();
-    expect("after both left", state, GroupState.EMPTY);
+    expect("after both left", describeGroup(topic).groupState(), GroupState.EMPTY);
+    expect("its members", describeGroup(topic).members().size(), 0);
+  }
+
+  @SafeVarargs
+  static void readEachOnce(
+      Collection<ConsumerRecord<byte[], byte[]>> found, int count, Consumer<byte[], byte[]>... members) {
+    until("all are read", () -> {
+      shares(found, members);
+      return found.size() >= count;
+    });
+    expect("records", found.size(), count);
+    expect("each once", found.stream().map(Checks::text).distinct().count(), (long) count);
+  }
+
+  ConsumerGroupDescription describeGroup(String group) {
+    return get(admin.describeConsumerGroups(List.of(group)).all()).get(group);
+  }
+
+  /** Whether a group is stable, with two members that have half of these partitions each. */
+  boolean isDescribedWith(String group, Set<TopicPartition> partitions) {
+    ConsumerGroupDescription described = describeGroup(group);
+    Set<TopicPartition> assigned = new HashSet<>();
+    for (MemberDescription member : described.members()) {
+      expect("where it is", member.host().isEmpty() || member.clientId().isEmpty(), false);
+      if (member.assignment().topicPartitions().size() != partitions.size() / 2) {
+        return false;
+      }
+      assigned.addAll(member.assignment().topicPartitions());
+    }
+    return described.groupState() == GroupState.STABLE && described.members().size() == 2
+        && assigned.equals(partitions);
   }
 
   @SafeVarargs
@@ -511,8 +548,7 @@ public class Checks {
   void groupsAdmin() throws Exception {
     String group = prefix + "-group_range";
     expect("listed", groups().contains(group), true);
-    expect("state", admin.describeConsumerGroups(List.of(group)).all().get().get(group).groupState(),
-        GroupState.EMPTY);
+    expect("state", describeGroup(group).groupState(), GroupState.EMPTY);
     admin.deleteConsumerGroups(List.of(group)).all().get();
     expect("listed still", groups().contains(group), false);
     expectError(GroupIdNotFoundException.class, admin.deleteConsumerGroups(List.of(group)).all());

@@ -107,7 +107,7 @@ void PollInto(RdKafka::KafkaConsumer& consumer, std::vector<std::string>& values
   }
 }
 
-// Two members of a group: the second joins and leaves while records arrive, and every record is read.
+// Two members of a group: the second joins and leaves while records arrive, and every record is read once.
 void CheckGroup(const Context& context, const std::string& assignor) {
   const std::string topic = context.prefix + "-group-" + assignor;
   CreateTopic(context, topic, kGroupPartitions);
@@ -134,14 +134,22 @@ void CheckGroup(const Context& context, const std::string& assignor) {
   both.merge(Assigned(*second));
   Expect(both.size() == kGroupPartitions, "a partition is assigned twice");
   const auto producer = MakeProducer(context, {});
-  for (int n = 0; n < 400; ++n) {
-    Produce(*producer, topic, n % kGroupPartitions, {0, std::nullopt, std::to_string(n), {}});
-  }
-  Flush(*producer);
-  poll_until("all are read", [&] { return values.size() >= 400; });
-  Expect(std::set<std::string>(values.begin(), values.end()).size() == 400, "a record was read twice");
+  const auto produce_and_read = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t n = begin; n < end; ++n) {
+      Produce(*producer, topic, static_cast<int>(n % kGroupPartitions),
+              {0, std::nullopt, std::to_string(n), {}});
+    }
+    Flush(*producer);
+    poll_until("all are read", [&] { return values.size() >= end; });
+    const std::set<std::string> distinct(values.begin(), values.end());
+    Expect(values.size() == end && distinct.size() == end, "a record was read twice");
+  };
+  produce_and_read(0, 400);
   second->unsubscribe();
   poll_until("the first has all again", [&] { return Assigned(*first).size() == kGroupPartitions; });
+  // Anything that the second had read and is read again comes before these. A cooperative member of
+  // librdkafka 2.0 begins where it had been itself before it gave a partition up, whatever was committed.
+  if (assignor != "cooperative-sticky") produce_and_read(400, 800);
   second->close();
   first->close();
 }
