@@ -71,8 +71,8 @@ class Documents(unittest.TestCase):
 class Registries(unittest.TestCase):
     def test_no_connection_is_told_from_what_is_not_there(self):
         for text in (
-            "Could not transfer artifact a:b:pom:1 from/to central (https://repo.maven.apache.org/maven2): "
-            "repo.maven.apache.org: Temporary failure in name resolution",
+            "Could not transfer artifact a:b:pom:1 from/to central (https://central): central: Temporary "
+            "failure in name resolution",
             "npm ERR! code ENOTFOUND npm ERR! network request to https://registry failed",
             'Get "https://proxy/x": dial tcp: lookup proxy on 1.1.1.1:53: no such host',
             "warning: spurious network error: [6] Could not resolve hostname (Could not resolve host: index)",
@@ -81,7 +81,7 @@ class Registries(unittest.TestCase):
             self.assertTrue(prepare.is_out_of_reach(text), text)
         for text in (
             "Could not resolve dependencies for project headrace:clients:pom:1: Could not find artifact "
-            "org.apache.kafka:kafka_2.13:jar:99 in central (https://repo.maven.apache.org/maven2)",
+            "org.apache.kafka:kafka_2.13:jar:99 in central (https://central)",
             "org.apache.kafka:kafka:jar:99 was not found in https://repo during a previous attempt. This "
             "failure was cached; an earlier one said: Connection refused",
             "npm ERR! code E404 npm ERR! 404 Not Found - GET https://registry/kafkajs-none",

@@ -12,18 +12,20 @@ _PROTOCOL = _CORE | {"protocol/native"}
 _CLIENT = _PROTOCOL | {"client/headrace"}
 _DOMAIN = _STORAGE | {"storage", "broker/topic", "broker/group"}
 
-# A folder (or one file), and what it may include besides itself. The longest prefix of a path is its folder.
+# A folder (or one file), and what it may include besides itself. Every folder with code has a line of its
+# own, but for those of the tests.
 ALLOWED = {
     "protocol/core": set(),
     "protocol/native": _CORE,
     "protocol/kafka": _CORE,
+    "protocol/kafka/messages": _CORE | {"protocol/kafka"},
     "storage/io": _CORE,
     "storage": _STORAGE,
     "broker/net": _STORAGE,
     "broker/topic": _STORAGE | {"storage"},
     "broker/group": _DOMAIN,
     "broker/native": _DOMAIN | {"broker/net", "protocol/native"},
-    "broker/kafka": _DOMAIN | {"broker/net", "protocol/kafka"},
+    "broker/kafka": _DOMAIN | {"broker/net", "protocol/kafka", "protocol/kafka/messages"},
     "broker": None,  # the composition root: joins the whole broker, and no client
     "client/headrace": set(),
     "client/examples": {"client/headrace"},
@@ -49,6 +51,8 @@ _LIBRARIES = (
 )
 _SOCKETS = re.compile(r"^(?:sys/socket|sys/epoll|netinet/.*|arpa/.*|netdb|sys/un)\.?h?(?:\.h)?$")
 _FILES = re.compile(r"^(?:fstream|filesystem|fcntl\.h|unistd\.h|sys/(?:stat|mman|uio|file|sendfile)\.h)$")
+_OTHER_SUFFIXES = (".c", ".cpp", ".cxx", ".C", ".hh", ".hpp", ".hxx", ".ipp", ".inc")
+_OWN_ROOTS = {"protocol", "storage", "broker", "client", "tests", "bench", "headrace"}
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 
 
@@ -62,12 +66,20 @@ def folder_of(path):
 
 def check(tree, path, text):
     folder = folder_of(path)
-    if not path.endswith(cpp.CPP_SUFFIXES) or folder is None:
+    if path.endswith(_OTHER_SUFFIXES):
+        yield 1, "suffix", f"C++ is in {' and '.join(cpp.CPP_SUFFIXES)} files, which all rules see"
+    if not path.endswith(cpp.CPP_SUFFIXES):
+        return
+    if folder != "tests" and os.path.dirname(path) not in ALLOWED:
+        yield 1, "folder", f"{os.path.dirname(path)} has no line in ALLOWED of tests/tidy/include_rules.py"
+    if folder is None:
         return
     for match in _INCLUDE.finditer(cpp.strip_comments(text)):
         line = cpp.line_of(text, match.start())
         name = match[1] or match[2]
-        if match[1]:
+        if match[2] and name.split("/")[0] in _OWN_ROOTS and not path.startswith("tests/package/"):
+            yield line, "include", f'<{name}> is of this tree: "{name}"'
+        if match[1] or name.split("/")[0] in _OWN_ROOTS:
             yield from ((line, "include", message) for message in _own(tree, path, folder, name))
         yield from ((line, "include", message) for message in _library(path, folder, name))
 

@@ -10,7 +10,8 @@ _MARKS = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
 _PLACES = re.compile(
     r"(?<![\w.$}~*-])/(?:work|root|home)/\w"
     r"|\b(?:deb\.debian|snapshot\.debian|pypi|files\.pythonhosted)\.org\b"
-    r"|\b(?:crates\.io|registry\.npmjs\.org|proxy\.golang\.org)\b"
+    r"|\b(?:crates\.io|npmjs\.(?:com|org)|registry\.yarnpkg\.com|(?:proxy|sum|index)\.golang\.org)\b"
+    r"|\brepo1?\.maven(?:\.apache)?\.org\b|\b(?:gcr|ghcr|docker|quay)\.io\b"
 )
 
 

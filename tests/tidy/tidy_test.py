@@ -81,6 +81,23 @@ class Includes(TidyTest):
         self.keeps("client/cli/offline/dump.cc", '#include "storage/log.h"\n#include "headrace/client.h"\n')
         self.keeps("storage/fine.cc", '// #include "broker/net/session.h"\n#include "absl/status/status.h"\n')
 
+    def test_angle_brackets_are_no_way_round(self):
+        self.breaks("include", "storage/bad.cc", "#include <broker/net/session.h>\n")
+        self.breaks("include", "storage/bad.cc", "#include <storage/io/file.h>\n", 1)
+        self.breaks("include", "tests/storage/log_test.cc", "#include <storage/log.h>\n", 1)
+        self.keeps("tests/package/fine.h", HEADER + "#include <headrace/client.h>\n")
+
+    def test_a_new_folder_has_a_line_of_its_own(self):
+        self.breaks("folder", "storage/new/bad.cc", "int a;\n", 1)
+        self.breaks("folder", "broker/security/bad.h", HEADER, 1)
+        self.breaks("folder", "protocol/bad.cc", "int a;\n", 1)
+        self.keeps("protocol/kafka/messages/fine.h", HEADER)
+        self.keeps("tests/support/new/fine.h", HEADER)
+
+    def test_other_suffixes_are_no_way_round(self):
+        for name in ("bad.cpp", "bad.hpp", "bad.c", "bad.cxx", "bad.hh"):
+            self.breaks("suffix", f"storage/{name}", "// anything\n", 1)
+
     def test_includes_are_written_from_the_root(self):
         self.breaks("include", "storage/bad.cc", '#include "log.h"\n', 1)
 
@@ -164,6 +181,11 @@ class Bans(TidyTest):
             ("clock", "storage/bad.cc", "auto now = std::chrono::steady_clock::now();\n"),
             ("new", "storage/bad.cc", "auto* a = new int(3);\n"),
             ("delete", "storage/bad.cc", "void F() { delete a; }\n"),
+            ("memory", "storage/bad.cc", "void* a = std::malloc(3);\n"),
+            ("memory", "storage/bad.cc", "auto* a = new (std::nothrow) int;\n"),
+            ("print", "storage/bad.cc", "void F() { printf(\"x\"); }\n"),
+            ("print", "client/bad.cc", "void F() { std::fprintf(stderr, \"x\"); }\n"),
+            ("throw", "broker/topic/bad.cc", "void F() { throw 1; }\n"),
             ("pragma", "storage/bad.h", "// What it is.\n"),
             ("opening", "storage/bad.h", "#pragma once\n"),
             ("space", "storage/bad.cc", "int a; \n"),
@@ -174,6 +196,8 @@ class Bans(TidyTest):
             ("mark", "broker/bad.sh", "# FIX" + "ME\n"),
             ("place", "broker/bad.sh", "cd /wo" + "rk/main\n"),
             ("place", "broker/bad.md", "from https://py" + "pi.org\n"),
+            ("place", "broker/bad.sh", "GONOSUMDB=sum.go" + "lang.org\n"),
+            ("place", "broker/bad.md", "from https://repo1.mav" + "en.org/x\n"),
         ):
             self.breaks(rule, path, text)
 
@@ -184,6 +208,8 @@ class Bans(TidyTest):
             ("storage/fine.cc", "auto a = std::unique_ptr<Log>(new Log(1));\n"),
             ("storage/fine.cc", "new (place) Log(1);\nLog(const Log&) = delete;\n"),
             ("storage/fine.cc", "void operator delete(void* a);\nvoid* operator new(size_t);\n"),
+            ("storage/fine.cc", "// throw, malloc(\nauto a = std::snprintf(b, 1, \"throw\"); free_(1);\n"),
+            ("broker/main.cc", "void F() { std::printf(\"x\"); }\n"),
             ("storage/io/fine.cc", "int a = ::fdatasync(fd);\nauto b = std::chrono::steady_clock::now();\n"),
             ("client/cli/fine.cc", "std::cout << 1;\n"),
             ("broker/fine.sh", "mktemp /tmp/a.XXXXXX; cd $root/work/main\n"),
@@ -245,6 +271,13 @@ class WholeTree(TidyTest):
         added["tests/CMakeLists.txt"] = lists + "headrace_test(x other)\n"
         self.assertEqual([], violations(added))
 
+    def test_other_sources_of_tests_are_named(self):
+        for name in ("log_tests.cc", "test_log.cc", "log_fuzz.cc", "helper.cc"):
+            self.breaks("not-built", f"tests/storage/{name}", "int a;\n", 1)
+        lists = CLEAN["tests/CMakeLists.txt"] + "add_library(x STATIC storage/helper.cc)\n"
+        added = {"tests/storage/helper.cc": "int a;\n", "tests/CMakeLists.txt": lists}
+        self.assertEqual([], violations(added))
+
     def test_documents_name_what_exists(self):
         for name in (
             "`storage/gone.h`",
@@ -252,14 +285,21 @@ class WholeTree(TidyTest):
             "[it](storage/gone.md)",
             "`storage/{log,gone}.h`",
             "`broker/old/`",
+            "`tests/gone.sh release`",
+            "`PRESET=release broker/gone.sh`",
+            "`gone.rs`",
+            "`tests/gone.json`",
         ):
             self.breaks("path", "storage/README.md", f"# Storage\n\nSee {name}.\n", 3)
         for names in (
             "`io/file.h` `log.h` `storage/io/*.h` `headrace/client.h` `storage/` `meta`",
             "`build/release/bin/headrace` `a.b` `text/plain` [x](https://x.org) [y](#y)",
+            "`cat storage/log.h` `topic create storage` `not/of/the/tree storage/*.h`",
         ):
             self.keeps("storage/README.md", names + "\n")
-        self.keeps("storage/README.md", "```\ncat storage/gone.h\n```\n")
+        self.breaks("path", "storage/README.md", "```\ncat storage/gone.h\n```\n", 2)
+        self.breaks("path", "storage/README.md", "```sh\nX=1 storage/gone.sh | cat\n```\n", 2)
+        self.keeps("storage/README.md", "```\ncat storage/log.h; ls build/x | sort a/b\n```\n")
 
 
 if __name__ == "__main__":

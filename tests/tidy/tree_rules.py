@@ -8,7 +8,8 @@ TOP_LEVEL = {
     "CMakeLists.txt", "CMakePresets.json", "README.md", "LICENSE", "CHANGELOG.md",
     "broker", "protocol", "storage", "client", "tests", "bench",
 }
-_KNOWN_SUFFIXES = (".h", ".cc", ".md", ".sh", ".py", ".proto", ".cmake", ".txt", ".in")
+_KNOWN_SUFFIXES = (".h", ".cc", ".md", ".sh", ".py", ".proto", ".cmake", ".txt", ".in", ".js", ".java", ".go",
+                   ".rs", ".json", ".yaml", ".toml", ".xml")
 _OUTSIDE = re.compile(r"^(?:[a-z]+:|#|/|~|build/|\./|headrace-data)")
 _PATH = re.compile(r"^[\w.+*{},/-]+$")
 
@@ -29,36 +30,50 @@ def _top_level(tree):
 
 
 def _tests_are_built(tree):
-    """A test file that no CMakeLists.txt takes does not exist: a headrace_test of its folder, or its name."""
-    lists = {path: tree.text(path) or "" for path in tree.paths
-             if path.startswith("tests/") and path.endswith("CMakeLists.txt")}
+    """A source of the tests that nothing builds does not exist. A *_test.cc is taken by a headrace_test of
+    its folder, any other by its name: in a CMakeLists.txt, or in clients.py, which builds clients."""
+    lists = {path: re.sub(r"#[^\n]*", "", tree.text(path) or "") for path in tree.paths
+             if path.startswith("tests/") and os.path.basename(path) in ("CMakeLists.txt", "clients.py")}
     folders = set()
     for path, text in lists.items():
-        text = re.sub(r"#[^\n]*", "", text)
         for folder in re.findall(r"\bheadrace_test\(\s*[\w-]+\s+([\w./-]+)", text):
             folders.add(os.path.normpath(os.path.join(os.path.dirname(path), folder)))
     for path in tree.paths:
-        is_test = path.startswith("tests/") and path.endswith("_test.cc")
-        if not is_test or os.path.dirname(path) in folders:
+        if not path.startswith("tests/") or not path.endswith(".cc"):
             continue
         name = os.path.basename(path)
+        if path.endswith("_test.cc") and os.path.dirname(path) in folders:
+            continue
         if not any(re.search(rf"(?<![\w-]){re.escape(name)}\b", text) for text in lists.values()):
-            yield path, 1, "not-built", "no headrace_test(NAME FOLDER) takes this file"
+            yield path, 1, "not-built", "no headrace_test takes it (of *_test.cc only), and nothing names it"
 
 
 def _named_paths_exist(tree, path):
+    """In prose, what stands in backticks or is linked; in commands, there or in a fenced block, each word
+    that begins with a folder of the top."""
     fenced = False
     for number, line in enumerate(tree.text(path).split("\n"), 1):
         if line.lstrip().startswith("```"):
             fenced = not fenced
             continue
-        if fenced:
-            continue
-        names = re.findall(r"(?<!`)`([^`\s]+)`", line)
-        links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", line)]
-        for name in [name for name in names if _is_path(name)] + links:
+        spans = [line] if fenced else re.findall(r"(?<!`)`([^`]+)`", line)
+        names = []
+        for span in spans:
+            if not fenced and _is_path(span):
+                names.append(span)
+            else:
+                words = (word.strip(".,") for word in re.split(r"[\s\"'()=;:<>|]+", span))
+                names += [word for word in words if _is_rooted(word)]
+        if not fenced:
+            names += [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", line)]
+        for name in names:
             if name and not _OUTSIDE.match(name) and not _exists(tree, os.path.dirname(path), name):
                 yield path, number, "path", f"{name} does not exist"
+
+
+def _is_rooted(word):
+    """Whether a word of a command is a path of the tree."""
+    return "/" in word and word.split("/")[0] in TOP_LEVEL and bool(_PATH.match(word))
 
 
 def _is_path(name):
