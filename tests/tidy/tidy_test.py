@@ -271,6 +271,18 @@ class WholeTree(TidyTest):
         added["tests/CMakeLists.txt"] = lists + "headrace_test(x other)\n"
         self.assertEqual([], violations(added))
 
+    def test_the_table_of_apis_is_of_the_code(self):
+        api = HEADER + 'enum class ApiKey { kFetch = 1, };\n{ApiKey::kFetch, "Fetch", 4, 17, 12},\n'
+        row = "| 1 | Fetch | 4-17 | 12 |\n"
+        head = "| key | API | versions served | flexible from |\n|---|---|---|---|\n"
+        for text, found in (
+            (f"<!-- apis -->\n{head}{row}<!-- end of apis -->\n", []),
+            (f"<!-- apis -->\n{head}<!-- end of apis -->\n", [("protocol/kafka/README.md", 1, "table")]),
+            ("no table\n", [("protocol/kafka/README.md", 1, "table")]),
+        ):
+            files = {"protocol/kafka/api.h": api, "protocol/kafka/README.md": text}
+            self.assertEqual(found, violations(files))
+
     def test_other_sources_of_tests_are_named(self):
         for name in ("log_tests.cc", "test_log.cc", "log_fuzz.cc", "helper.cc"):
             self.breaks("not-built", f"tests/storage/{name}", "int a;\n", 1)

@@ -1,8 +1,11 @@
-"""Rules about the tree: what stands at its top, that every test is built, that documents name what exists."""
+"""Rules about the tree: what stands at its top, that every test is built, that documents name what exists and
+show what the code says."""
 
 import glob
 import os
 import re
+
+import kafka_table
 
 TOP_LEVEL = {
     "CMakeLists.txt", "CMakePresets.json", "README.md", "LICENSE", "CHANGELOG.md",
@@ -17,6 +20,7 @@ _PATH = re.compile(r"^[\w.+*{},/-]+$")
 def check(tree):
     yield from _top_level(tree)
     yield from _tests_are_built(tree)
+    yield from _table_is_of_the_code(tree)
     for path in tree.paths:
         if path.endswith(".md") and tree.text(path):
             yield from _named_paths_exist(tree, path)
@@ -46,6 +50,15 @@ def _tests_are_built(tree):
             continue
         if not any(re.search(rf"(?<![\w-]){re.escape(name)}\b", text) for text in lists.values()):
             yield path, 1, "not-built", "no headrace_test takes it (of *_test.cc only), and nothing names it"
+
+
+def _table_is_of_the_code(tree):
+    if kafka_table.API not in tree.paths:
+        return
+    text = tree.text(kafka_table.README) if kafka_table.README in tree.paths else ""
+    if kafka_table.document(text, tree.text(kafka_table.API)) != text:
+        yield (kafka_table.README, 1, "table",
+               f"not the table of {kafka_table.API}; tests/tidy/kafka_table.py writes it")
 
 
 def _named_paths_exist(tree, path):
