@@ -139,7 +139,7 @@ main() {
     case "$part" in
       tidy | clients) "$part" ;;
       release | asan) run_tree "$part" ;;
-      tsan) run_tree tsan --label-exclude 'e2e-slow|fuzz|tidy' ;;
+      tsan) run_tree tsan --label-exclude 'slow|fuzz|tidy' ;;
     esac
   done
   conclude "${parts[@]}"
