@@ -118,7 +118,7 @@ CLIENTS = [
            ["node", "-p", "require('kafkajs/package.json').version"],
            ["metadata", "none", "gzip", "snappy", "order", "idempotent", "group", "resume", "by_time", *ADMIN,
             "transactions"],
-           toolchain=["node", "npm"], prepare=[["npm", "ci", "--silent", "--no-audit", "--no-fund"]],
+           toolchain=["node", "npm"], prepare=[["npm", "ci", "--loglevel=error", "--no-audit", "--no-fund"]],
            folder=_work("node"), registry=True),
     Client("java", "Apache Kafka's Java client",
            [_here("kafka.sh"), "run", _here("java", "Checks.java")], [_here("java", "version.sh")],

@@ -77,6 +77,7 @@ class Registries(unittest.TestCase):
             'Get "https://proxy/x": dial tcp: lookup proxy on 1.1.1.1:53: no such host',
             "warning: spurious network error: [6] Could not resolve hostname (Could not resolve host: index)",
             "Connect to repo:443 failed: Connection refused",
+            "Could not transfer artifact a:b:pom:1 from/to central: transfer failed: Unknown host central",
         ):
             self.assertTrue(prepare.is_out_of_reach(text), text)
         for text in (

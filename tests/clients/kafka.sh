@@ -33,7 +33,9 @@ get() {
   command -v mvn >/dev/null || fail "no mvn here to fetch Kafka's jars with"
   local incoming=$jars.incoming
   rm -rf -- "$incoming"
-  mvn -q -B -f "$root/tests/clients/java/pom.xml" dependency:copy-dependencies -DoutputDirectory="$incoming"
+  # By its whole name: by the short one Maven says that there is no such plugin where no registry answers.
+  mvn -q -B -f "$root/tests/clients/java/pom.xml" -DoutputDirectory="$incoming" \
+    org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies
   rm -rf -- "$jars"
   mv -- "$incoming" "$jars"
 }

@@ -17,7 +17,7 @@ SECONDS_MAX = 600
 # What package tools say when no connection to their registry comes about.
 _NO_CONNECTION = re.compile(
     r"ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH"
-    r"|no such host|could not resolve host|unknown host|name or service not known"
+    r"|no such host|could not resolve (?:host|proxy)|unknown host|name or service not known"
     r"|temporary failure in name resolution|connection (?:refused|reset|timed out)|couldn't connect to server"
     r"|network is unreachable|no route to host|i/o timeout|handshake timeout|timeout was reached",
     re.IGNORECASE)
