@@ -60,6 +60,9 @@ DECIDED = [
      {"sequences: the first again": ((0, 0, True, 0), (0, 0, False, 0)),
       "sequences: 6 once more, of 6": ((0, 10, True, 0), (0, 10, False, 0)),
       "sequences: 2 once more, of 6": ((0, 6, True, 0), (0, 6, False, 0))}),
+    ("INVALID_RECORD: it is not the batch that was sent under this number before; Apache Kafka acknowledges "
+     "it and does not write it",
+     {"sequences: the last once more, with another record": ((0, 10, True, 0), 87)}),
     ("Headrace sends whole batches; Apache Kafka cuts the last one short, and clients throw that away",
      {"fetch: a limit within the second batch": ((0, 0, [(0, 6, 0, 500)]), (0, 0, [(0, 6, 0, 380)]))}),
     ("ILLEGAL_GENERATION and UNKNOWN_MEMBER_ID both make a member join again; a group of positions alone is "

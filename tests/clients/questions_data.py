@@ -99,6 +99,8 @@ def idempotence(asker):
     for sequence in (6, 2, 1):
         asker.note(f"sequences: {sequence} once more, of 6", produce(
             asker, topic, batch(b"x", producer=(producer, 1, sequence))))
+    asker.note("sequences: the last once more, with another record", produce(
+        asker, topic, batch(b"y", producer=(producer, 1, 6))))
     stranger = producer + 1_000_000
     asker.note("sequences: an unknown producer in the middle", produce(
         asker, topic, batch(b"x", producer=(stranger, 0, 7))))
@@ -161,6 +163,8 @@ def finding(asker):
     for what, arguments in {"to 4": (4,), "to 2, once more": (2,), "past the end": (1000,), "to -2": (-2,),
                             "unknown partition": (1, 9), "to the end": (-1,)}.items():
         asker.note(f"delete records: {what}", delete_records(*arguments))
+    compacted = asker.name("compacted")  # which `producing` made
+    asker.note("delete records: of a compacted topic", delete_records(1, 0, compacted))
     asker.note("offsets: after the deletion", [list_offset(asker, topic, each)[:2] for each in (-2, -1)])
 
 
