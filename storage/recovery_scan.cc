@@ -87,15 +87,15 @@ absl::Status RecoveryScan::Resolve(std::size_t i, File& file, SegmentScanner& sc
   FoundSegment& segment = segments_[i];
   const BatchPlace bad = scanner.place();
   if (rule_ == TailRule::kOtherBoot) return Cut(i, file, bad);
-  ASSIGN_OR_RETURN(std::optional<BatchPlace> next, scanner.FindNext(OffsetEnd(i)));
-  if (!next.has_value()) {
-    ASSIGN_OR_RETURN(const bool followed, ValidBatchAfter(i));
-    if (followed) {
-      next = BatchPlace{std::max(bad.offset, OffsetEnd(i)), segment.size};
-    } else if (rule_ == TailRule::kSameBoot) {
-      ASSIGN_OR_RETURN(const std::optional<Offset> behind, scanner.WholeButCorrupt());
-      if (behind.has_value()) next = BatchPlace{std::min(*behind, OffsetEnd(i)), segment.size};
-    }
+  ASSIGN_OR_RETURN(const bool followed, ValidBatchAfter(i));
+  using Tail = SegmentScanner::Tail;
+  ASSIGN_OR_RETURN(std::optional<BatchPlace> next,
+                   scanner.FindNext(OffsetEnd(i), followed ? Tail::kWhole : Tail::kMayBeTorn));
+  if (!next.has_value() && followed) {
+    next = BatchPlace{std::max(bad.offset, OffsetEnd(i)), segment.size};
+  } else if (!next.has_value() && rule_ == TailRule::kSameBoot) {
+    ASSIGN_OR_RETURN(const std::optional<Offset> behind, scanner.WholeButCorrupt());
+    if (behind.has_value()) next = BatchPlace{std::min(*behind, OffsetEnd(i)), segment.size};
   }
   if (!next.has_value()) return Cut(i, file, bad);
   NoteDamage(segment, {bad.position, next->position, bad.offset, next->offset});

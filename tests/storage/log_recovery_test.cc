@@ -25,6 +25,17 @@ void Crash(TestLog& log, Stop stop) {
   if (stop == Stop::kNoCheckpoint) REQUIRE(log.memory.Remove(log.PathOf("checkpoint")).ok());
 }
 
+// Batches as a record's value may hold them: none, one with an offset far ahead, some of an earlier part of a
+// log that goes on for longer than what follows, one that would fit.
+std::string Inside(int kind) {
+  TestLog other;
+  std::string bytes;
+  if (kind == 3) bytes = AsText(other.MakeWord("Z", 4));
+  if (kind == 1) bytes = AsText(other.MakeWord("Z", 1'000));
+  for (Offset offset = 3; kind == 2 && offset < 9; ++offset) bytes += AsText(other.MakeWord("Z", offset));
+  return bytes;
+}
+
 std::vector<std::string> Quarantined(const TestLog& log) {
   std::vector<std::string> paths = log.memory.Files();
   std::erase_if(paths, [](const std::string& path) { return !path.starts_with(TestLog::kQuarantine); });
@@ -77,6 +88,45 @@ TEST_CASE("Log recovery: a tail torn at any byte is cut, kept in quarantine, and
   }
 }
 
+TEST_CASE("Log recovery: of a torn batch no batch that its record holds is served") {
+  const Stop stop = GENERATE(Stop::kSameBoot, Stop::kOtherBoot, Stop::kNoCheckpoint);
+  const int kind = GENERATE(1, 2, 3);
+  TestLog sizes;
+  const std::size_t whole = sizes.MakeWord("ab", 0).size() + BatchSize();
+  sizes.inside = Inside(kind);
+  const std::size_t torn = sizes.MakeWord("d", 0).size();
+  for (std::size_t kept = 0; kept < torn; ++kept) {
+    CAPTURE(static_cast<int>(stop), kind, kept);
+    TestLog log;
+    REQUIRE(log.Draw("ab c |").ok());
+    log.inside = Inside(kind);
+    REQUIRE(log.Draw("d").ok());
+    log.inside.clear();
+    Crash(log, stop);
+    std::vector<std::byte> bytes = log.Bytes(log.SegmentFile(0));
+    bytes.resize(whole + kept);
+    log.memory.Write(log.SegmentFile(0), bytes);
+    REQUIRE(log.Recover().ok());
+    CHECK(log.report().bytes_cut == kept);
+    CheckRecovered(log, "ab c");
+  }
+}
+
+TEST_CASE("Log recovery: on the same boot a whole last batch with a wrong sum hides nothing in its record") {
+  TestLog log;
+  REQUIRE(log.Draw("ab c |").ok());
+  log.inside = Inside(2);
+  REQUIRE(log.Draw("d").ok());
+  Crash(log, Stop::kSameBoot);
+  std::vector<std::byte> bytes = log.Bytes(log.SegmentFile(0));
+  bytes.back() ^= std::byte{1};
+  log.memory.Write(log.SegmentFile(0), bytes);
+  REQUIRE(log.Recover().ok());
+  CHECK(log.report().bytes_cut == 0);
+  CHECK(log.Readable() == "ab c !");
+  CHECK(log.offsets().end == 4);
+}
+
 TEST_CASE("Log recovery: on the same boot a whole batch with a wrong sum is corruption, not a tail") {
   TestLog log;
   REQUIRE(log.Draw("ab c | de").ok());
@@ -112,12 +162,17 @@ TEST_CASE("Log recovery: after a power loss the log ends at the first bad batch 
 }
 
 TEST_CASE("Log recovery: damage in the middle keeps its neighbours, in all segments") {
-  TestLog log(3 * BatchSize());
+  TestLog log;
+  log.inside = Inside(GENERATE(0, 1, 2, 3));
+  const std::size_t batch_size = log.MakeWord("a", 0).size();
+  LogOptions options = log.options();
+  options.segment_size_max = 3 * batch_size;
+  log.SetOptions(options);
   REQUIRE(log.Draw("a b c d e f g |").ok());
   Crash(log, Stop::kNoCheckpoint);
   for (const Offset segment : {0, 3}) {
     std::vector<std::byte> bytes = log.Bytes(log.SegmentFile(segment));
-    bytes[BatchSize() + 65] ^= std::byte{1};
+    bytes[batch_size + 65] ^= std::byte{1};
     log.memory.Write(log.SegmentFile(segment), bytes);
   }
   REQUIRE(log.Recover().ok());
@@ -146,20 +201,32 @@ TEST_CASE("Log recovery: damage in the middle keeps its neighbours, in all segme
 }
 
 TEST_CASE("Log recovery: one flipped bit anywhere, without a checkpoint, costs no other valid batch") {
-  TestLog healthy(3 * BatchSize());
-  REQUIRE(healthy.Draw("a b c d e f g |").ok());
+  const std::string inside = Inside(GENERATE(0, 1, 2, 3));
+  TestLog healthy;
+  healthy.inside = inside;
+  const std::size_t batch_size = healthy.MakeWord("a", 0).size();
+  const auto draw = [&](TestLog& log) {
+    log.inside = inside;
+    LogOptions options = log.options();
+    options.segment_size_max = 3 * batch_size;
+    log.SetOptions(options);
+    REQUIRE(log.Draw("a b c d e f g |").ok());
+  };
+  draw(healthy);
   const std::string whole = "abcdefg";
+  // Batches inside are whole, so of those bytes a few do.
+  const std::size_t step = inside.empty() ? 1 : 3;
   for (const Offset segment : {0, 3, 6}) {
     const std::vector<std::byte> original = healthy.Bytes(healthy.SegmentFile(segment));
-    for (std::size_t bit = 0; bit < original.size() * 8; ++bit) {
-      TestLog log(3 * BatchSize());
-      REQUIRE(log.Draw("a b c d e f g |").ok());
+    for (std::size_t bit = 0; bit < original.size() * 8; bit += step) {
+      TestLog log;
+      draw(log);
       Crash(log, Stop::kNoCheckpoint);
       std::vector<std::byte> bytes = original;
       bytes[bit / 8] ^= std::byte{1} << (bit % 8);
       log.memory.Write(log.SegmentFile(segment), bytes);
       REQUIRE(log.Recover().ok());
-      const std::size_t hit = static_cast<std::size_t>(segment) + bit / 8 / BatchSize();
+      const std::size_t hit = static_cast<std::size_t>(segment) + bit / 8 / batch_size;
       std::string readable = log.Readable();
       CAPTURE(segment, bit, readable);
       std::erase(readable, ' ');
@@ -170,6 +237,32 @@ TEST_CASE("Log recovery: one flipped bit anywhere, without a checkpoint, costs n
       CHECK((readable == others || readable == whole));
       CHECK(log.ReadableByOffset() == log.Readable());
     }
+  }
+}
+
+TEST_CASE("Log recovery: lost bytes anywhere, without a checkpoint, cost the batches they were of") {
+  TestLog healthy;
+  healthy.inside = Inside(GENERATE(0, 1, 2, 3));
+  REQUIRE(healthy.Draw("a b c d e f g |").ok());
+  const std::vector<std::byte> original = healthy.Bytes(healthy.SegmentFile(0));
+  const std::size_t batch_size = original.size() / 7;
+  for (std::size_t from = 0; from + 100 < 6 * batch_size; ++from) {
+    TestLog log;
+    log.inside = healthy.inside;
+    REQUIRE(log.Draw("a b c d e f g |").ok());
+    Crash(log, Stop::kNoCheckpoint);
+    std::vector<std::byte> bytes = original;
+    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(from), 100, std::byte{0xff});
+    log.memory.Write(log.SegmentFile(0), bytes);
+    REQUIRE(log.Recover().ok());
+    std::string readable = log.Readable();
+    CAPTURE(from, readable);
+    std::erase(readable, ' ');
+    std::erase(readable, '!');
+    const std::size_t first = from / batch_size;
+    std::string others = "abcdefg";
+    others.erase(first, (from + 99) / batch_size - first + 1);
+    CHECK(readable == others);
   }
 }
 

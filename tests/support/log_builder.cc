@@ -118,7 +118,7 @@ void TestLog::SetOptions(const storage::LogOptions& options) {
 
 std::vector<std::byte> TestLog::MakeWord(std::string_view word, Offset base_offset) const {
   std::vector<std::string> values;
-  for (const char letter : word) values.push_back(letter + std::string(value_size_ - 1, '.'));
+  for (const char letter : word) values.push_back(letter + inside + std::string(value_size_ - 1, '.'));
   const std::vector<std::string_view> views(values.begin(), values.end());
   BatchOptions batch;
   batch.base_offset = base_offset;

@@ -88,6 +88,7 @@ class TestLog {
   TimestampMs timestamp_step = 10;
   ProducerId producer_id = kNoProducerId;
   std::int32_t next_sequence = 0;
+  std::string inside;  // stands in every value, behind its letter
 
  private:
   absl::Status Open(const std::optional<storage::LogSummary>& summary);
