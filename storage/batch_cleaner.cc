@@ -86,7 +86,7 @@ absl::StatusOr<CleanedBatch> CleanBatch(const RecordBatchView& batch, const Clea
   CleanedBatch cleaned;
   if (batch.is_control()) return cleaned;
   const bool has_horizon = (batch.attributes() & kAttributeDeleteHorizon) != 0;
-  const bool expired = has_horizon && batch.base_timestamp() <= rules.now;
+  const bool expired = has_horizon && batch.base_timestamp() <= rules.now && !rules.keep_deletions;
   ASSIGN_OR_RETURN(const Survey survey, Look(batch, expired, rules));
   cleaned.dropped = static_cast<std::uint64_t>(batch.record_count() - survey.kept);
   if (survey.kept == 0) {
@@ -96,7 +96,7 @@ absl::StatusOr<CleanedBatch> CleanBatch(const RecordBatchView& batch, const Clea
   std::optional<TimestampMs> fresh;
   if (survey.deletions) {
     if (!has_horizon) fresh = rules.now + std::min(rules.delete_retention_ms, INT64_MAX - rules.now);
-    cleaned.horizon = has_horizon ? batch.base_timestamp() : *fresh;
+    if (!rules.keep_deletions) cleaned.horizon = has_horizon ? batch.base_timestamp() : *fresh;
   }
   if (cleaned.dropped == 0 && !fresh.has_value()) return cleaned;
   cleaned.kind = CleanedBatch::Kind::kChanged;

@@ -14,6 +14,7 @@ struct CleanRules {
   TimestampMs now = 0;
   TimestampMs delete_retention_ms = 0;
   std::size_t decompressed_size_max = 0;  // bytes
+  bool keep_deletions = false;            // whatever their time: what they delete may not be gone
 };
 
 struct CleanedBatch {
@@ -28,10 +29,10 @@ struct CleanedBatch {
 };
 
 // Keeps of each key the record with the highest offset that `latest` knows, all records without a key, and
-// deletions (null values) until delete_retention_ms after they were first seen here: that time is written
-// into the base timestamp, with attribute bit 6 (KIP-534), and the records' timestamp deltas are made to
-// match. Offsets, sequences, producer and epoch stay; so do control batches, untouched. Errors:
-// kCorruptMessage, kMessageTooLarge if it decompresses to more than allowed.
+// deletions (null values) until delete_retention_ms after they were first seen here, if not kept for longer:
+// that time is written into the base timestamp, with attribute bit 6 (KIP-534), and the records' timestamp
+// deltas are made to match. Offsets, sequences, producer and epoch stay; so do control batches, untouched.
+// Errors: kCorruptMessage, kMessageTooLarge if it decompresses to more than allowed.
 absl::StatusOr<CleanedBatch> CleanBatch(const RecordBatchView& batch, const CleanRules& rules);
 
 // The same batch without records: what stays of a producer's last one, so that its sequences are known.

@@ -49,16 +49,16 @@ void Compaction::Report(const Segment& segment, std::string_view what) const {
   if (report) report(absl::StrCat(segment.Path("log"), ": compaction: ", std::string(what)));
 }
 
-absl::StatusOr<bool> Compaction::NoteKeys(const RecordBatchView& batch) {
+bool Compaction::NoteKeys(const RecordBatchView& batch) {
   if (batch.is_control()) return true;
   absl::StatusOr<RecordIterator> records = RecordIterator::Open(batch, limits_.decompressed_size_max);
   if (!records.ok()) return true;  // it stays as it is, and is reported when it is rewritten
-  const auto count = static_cast<std::size_t>(batch.record_count());
-  if (keys_.size() > 0 && !keys_.HasRoomFor(count)) return false;
   while (records->Next()) {
     const RecordView& record = records->record();
-    // A batch with more keys than fit: those that find no place are kept.
-    if (record.key.has_value()) keys_.Put(*record.key, record.offset);
+    if (!record.key.has_value() || record.offset < progress_.first_dirty) continue;
+    if (keys_.Put(*record.key, record.offset)) continue;
+    pass_->end = record.offset;
+    return false;
   }
   return true;
 }
@@ -79,10 +79,7 @@ absl::StatusOr<bool> Compaction::ReadKeys(std::size_t i) {
     const RecordBatchView& batch = scanner.batch();
     RETURN_IF_ERROR(Charge(batch.size()));
     if (batch.last_offset() < progress_.first_dirty) continue;
-    ASSIGN_OR_RETURN(const bool noted, NoteKeys(batch));
-    if (noted) continue;
-    pass_->end = batch.base_offset();
-    return false;
+    if (!NoteKeys(batch)) return false;
   }
 }
 
@@ -103,11 +100,13 @@ absl::Status Compaction::RewriteBatch(const RecordBatchView& batch, Output& outp
   RETURN_IF_ERROR(Charge(batch.size()));
   if (batch.base_offset() >= pass_->end) return output.Add(batch);
   if (IsGapBatch(batch)) return output.AddGap(batch);
-  const CleanRules rules{&keys_, plan_.now, plan_.options.delete_retention_ms, limits_.decompressed_size_max};
+  CleanRules rules{&keys_, plan_.now, plan_.options.delete_retention_ms, limits_.decompressed_size_max};
+  rules.keep_deletions = pass_->kept_unread || batch.last_offset() >= pass_->end;
   const absl::StatusOr<CleanedBatch> cleaned = CleanBatch(batch, rules);
   if (!cleaned.ok()) {
     Report(*segments_[pass_->next], absl::StrCat("the batch at offset ", batch.base_offset(),
                                                  " is kept as it is: ", cleaned.status().message()));
+    pass_->kept_unread = true;
     return output.Add(batch);
   }
   result_.records_dropped += cleaned->dropped;
@@ -140,6 +139,7 @@ absl::StatusOr<bool> Compaction::RewriteSegment(std::size_t i, Output& output) {
     if (whole && output.size() <= kPositionMax) return true;
     output.Restore();
     result_.records_dropped = dropped;
+    pass_->kept_unread = true;
     Report(segment, absl::StrCat("no valid batch at position ", scanner.place().position, " (offset ",
                                  scanner.place().offset, "), so the segment stays as it is"));
     return false;

@@ -74,8 +74,10 @@ class Compaction {
  private:
   class Output;
   struct Pass {
-    Offset end = 0;  // batches from here on stay as they are
+    Offset end = 0;  // the keys of records from here on are not in the map
     std::size_t next = 0;
+    // Something before this stays with keys that are not known: a deletion may be of a record in it.
+    bool kept_unread = false;
     TimestampMs next_horizon = CompactionProgress::kNever;
   };
 
@@ -83,8 +85,9 @@ class Compaction {
   Offset EndOf(std::size_t i) const;
   absl::Status Charge(std::uint64_t bytes);
   absl::Status BeginPass();
+  // False once the map is full: the pass ends where it was.
   absl::StatusOr<bool> ReadKeys(std::size_t i);
-  absl::StatusOr<bool> NoteKeys(const RecordBatchView& batch);
+  bool NoteKeys(const RecordBatchView& batch);
   // Puts segments_[pass_.next] and those that fit behind it into one. Moves pass_.next behind them.
   absl::StatusOr<std::optional<SegmentReplacement>> RewriteGroup();
   // False if the segment is damaged: then it stays as it is, and `output` is as before.

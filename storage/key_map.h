@@ -35,7 +35,6 @@ class KeyMap {
   static constexpr std::size_t KeysWithin(std::size_t size_max) { return KeysOf(SlotsMax(size_max)); }
 
   bool full() const { return count_ >= capacity_; }
-  bool HasRoomFor(std::size_t count) const { return count <= capacity_ - count_; }
   // Notes that `key` has a record at `offset`; the highest stays. False if there is no room.
   bool Put(ByteSpan key, Offset offset);
   std::optional<Offset> Find(ByteSpan key) const;

@@ -153,6 +153,62 @@ TEST_CASE("Compaction: a damaged segment stays as it is") {
   CHECK(log.Damaged());
 }
 
+TEST_CASE("Compaction: a deletion stays as long as what it deletes may be where nobody can read") {
+  CompactedLog log(300);
+  CompactionLimits limits;
+  SECTION("in a damaged segment") {
+    REQUIRE(log.Fill({{"z", "1"}, {"a", "old"}}).ok());
+  }
+  SECTION("in a batch that decompresses to more than is allowed") {
+    log.codec = Compression::kZstd;
+    REQUIRE(log.Fill({{"a", std::string(5'000, 'x')}, {"z", "1"}}).ok());
+    log.codec = Compression::kNone;
+    limits.decompressed_size_max = 1'000;
+  }
+  for (int i = 0; i < 4; ++i) REQUIRE(log.Fill({{"pad" + std::to_string(i), "1"}}).ok());
+  REQUIRE(log.Fill({{"a", std::nullopt}}).ok());
+  REQUIRE(log.Seal().ok());
+  if (limits.decompressed_size_max > 1'000) {
+    const std::string path = log.log().SegmentFile(0);
+    std::vector<std::byte> bytes = log.log().memory.Read(path);
+    bytes[65] ^= std::byte{1};  // in the batch of "z"
+    log.log().memory.Write(path, bytes);
+  }
+  const auto deletion = [&] {
+    ReadCursor cursor;
+    cursor.offset = 2;
+    return log.RecordsFrom(cursor).at(6);
+  };
+  log.Compact(limits);
+  CHECK(deletion() == Keyed{"a", std::nullopt});
+  log.log().clock.Advance(std::chrono::milliseconds(2 * kDay));
+  CHECK(log.Compact(limits).passes == 0);  // its time is no reason to look again
+  REQUIRE(log.Fill({{"b", "1"}}).ok());
+  REQUIRE(log.Seal().ok());
+  CHECK(log.Compact(limits).passes == 1);
+  CHECK(deletion() == Keyed{"a", std::nullopt});
+}
+
+TEST_CASE("Compaction: a batch with more keys than the map holds leaves no older record behind") {
+  CompactedLog log(10'000);
+  std::vector<Keyed> deletions;
+  for (int i = 0; i < 100; ++i) {
+    REQUIRE(log.Fill({{"key-" + std::to_string(i), "old"}}).ok());
+    deletions.push_back({"key-" + std::to_string(i), std::nullopt});
+  }
+  REQUIRE(log.FillTogether(deletions).ok());
+  REQUIRE(log.Seal().ok());
+  CompactionLimits limits;
+  limits.key_map_size_max = 64 * 24;
+  CHECK(log.Compact(limits).passes > 2);
+  std::map<Offset, Keyed> expected{{200, {"seal", "seal"}}};
+  for (int i = 0; i < 100; ++i) expected[100 + i] = deletions[static_cast<std::size_t>(i)];
+  CHECK(log.Records() == expected);
+  log.log().clock.Advance(std::chrono::milliseconds(2 * kDay));
+  log.Compact(limits);
+  CHECK(log.Records() == std::map<Offset, Keyed>{{200, {"seal", "seal"}}});
+}
+
 TEST_CASE("Compaction: with retention beside it, old segments go whole") {
   CompactedLog log(300);
   LogOptions options = log.log().options();
