@@ -96,7 +96,8 @@ struct TimestampHit {
 
 // What opening a log after a crash found.
 struct RecoveryReport {
-  std::uint64_t bytes_scanned = 0;
+  std::uint64_t bytes_scanned = 0;   // behind the checkpoint
+  std::uint64_t bytes_indexed = 0;   // below it: read to complete an index
   std::uint64_t bytes_cut = 0;       // torn tail, moved to quarantine
   std::uint32_t damaged_ranges = 0;  // corrupt batches in the middle; kept, and not served
 };

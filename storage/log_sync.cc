@@ -87,6 +87,7 @@ void Log::State::WriteCheckpoint(const SyncPoint& point) {
   if (written.ok()) {
     bytes_since_checkpoint = 0;
     checkpoint_segment = checkpoint.segment;
+    segment->StoreIndexesIfGrown();
   } else {
     Report(absl::StrCat(*directory,
                         ": no checkpoint written, so recovery will have more to read: ", written.message()));

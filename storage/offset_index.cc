@@ -48,14 +48,6 @@ BatchPlace OffsetIndex::FloorPosition(std::uint64_t position) const {
   return above == entries_.begin() ? first_ : PlaceOf(*std::prev(above));
 }
 
-std::optional<BatchPlace> OffsetIndex::Above(std::uint64_t position) const {
-  const auto above =
-      std::upper_bound(entries_.begin(), entries_.end(), position,
-                       [](std::uint64_t wanted, const Entry& entry) { return wanted < entry.position; });
-  if (above == entries_.end()) return std::nullopt;
-  return PlaceOf(*above);
-}
-
 std::optional<DamagedRange> OffsetIndex::DamageFrom(std::uint64_t position) const {
   for (const DamagedRange& range : damaged_) {
     if (range.end > position || (range.end == position && range.position == position)) return range;
@@ -65,6 +57,14 @@ std::optional<DamagedRange> OffsetIndex::DamageFrom(std::uint64_t position) cons
 
 std::size_t OffsetIndex::memory_size() const {
   return sizeof *this + entries_.capacity() * sizeof(Entry) + damaged_.capacity() * sizeof(DamagedRange);
+}
+
+BatchPlace OffsetIndex::CutBack(std::uint64_t position) {
+  while (!entries_.empty() && entries_.back().position >= position) entries_.pop_back();
+  const BatchPlace last = entries_.empty() ? first_ : PlaceOf(entries_.back());
+  if (!entries_.empty()) entries_.pop_back();  // the scan finds it anew
+  std::erase_if(damaged_, [&](const DamagedRange& range) { return range.end > last.position; });
+  return last;
 }
 
 void OffsetIndex::Prepend(const OffsetIndex& prefix) {
@@ -99,11 +99,13 @@ std::vector<std::byte> OffsetIndex::Serialize(std::uint64_t log_size) const {
   return bytes;
 }
 
-std::optional<OffsetIndex> OffsetIndex::Parse(ByteSpan bytes, Offset base_offset, std::uint64_t log_size) {
+std::optional<OffsetIndex> OffsetIndex::Parse(ByteSpan bytes, Offset base_offset,
+                                              std::optional<std::uint64_t> log_size) {
   if (bytes.size() < kHeaderSize || std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0)
     return std::nullopt;
   if (LoadBigEndian<Offset>(bytes.data() + 8) != base_offset) return std::nullopt;
-  if (LoadBigEndian<std::uint64_t>(bytes.data() + 16) != log_size) return std::nullopt;
+  const auto covered = LoadBigEndian<std::uint64_t>(bytes.data() + 16);
+  if (log_size.has_value() && covered != *log_size) return std::nullopt;
   const auto entries = LoadBigEndian<std::uint32_t>(bytes.data() + 24);
   const auto ranges = LoadBigEndian<std::uint32_t>(bytes.data() + 28);
   if (bytes.size() !=
@@ -113,8 +115,8 @@ std::optional<OffsetIndex> OffsetIndex::Parse(ByteSpan bytes, Offset base_offset
   if (Crc32c(bytes.subspan(8)) != LoadBigEndian<std::uint32_t>(bytes.data() + 4)) return std::nullopt;
   OffsetIndex index(base_offset, {base_offset, 0});
   const ByteSpan content = bytes.subspan(kHeaderSize);
-  if (!index.ParseEntries(content.first(std::size_t{entries} * kEntrySize), log_size)) return std::nullopt;
-  if (!index.ParseRanges(content.subspan(std::size_t{entries} * kEntrySize), ranges, log_size))
+  if (!index.ParseEntries(content.first(std::size_t{entries} * kEntrySize), covered)) return std::nullopt;
+  if (!index.ParseRanges(content.subspan(std::size_t{entries} * kEntrySize), ranges, covered))
     return std::nullopt;
   return index;
 }

@@ -53,8 +53,6 @@ class OffsetIndex {
   // The last known batch that begins at or before this; first() if there is none.
   BatchPlace FloorOffset(Offset offset) const;
   BatchPlace FloorPosition(std::uint64_t position) const;
-  // The first known batch behind `position`, if there is one.
-  std::optional<BatchPlace> Above(std::uint64_t position) const;
   // The first damaged range that ends behind `position`, or is empty and begins there.
   std::optional<DamagedRange> DamageFrom(std::uint64_t position) const;
 
@@ -64,13 +62,17 @@ class OffsetIndex {
   std::size_t entry_count() const { return entries_.size(); }
   std::size_t memory_size() const;  // bytes
 
+  // Forgets what it knows from `position` on, and gives back where a scan has to go on: the last batch below
+  // that it knew, or first().
+  BatchPlace CutBack(std::uint64_t position);
   // Puts what `prefix` knows before what this knows. REQUIRES: prefix covers from 0 to first().position.
   void Prepend(const OffsetIndex& prefix);
 
   std::vector<std::byte> Serialize(std::uint64_t log_size) const;
-  // nullopt unless the bytes are whole and of a segment that begins at `base_offset` and has `log_size`
-  // bytes.
-  static std::optional<OffsetIndex> Parse(ByteSpan bytes, Offset base_offset, std::uint64_t log_size);
+  // nullopt unless the bytes are whole and of a segment that begins at `base_offset` and has `log_size` bytes
+  // (nullopt: any number).
+  static std::optional<OffsetIndex> Parse(ByteSpan bytes, Offset base_offset,
+                                          std::optional<std::uint64_t> log_size);
 
  private:
   struct Entry {

@@ -62,8 +62,9 @@ absl::Status RecoveryScan::ScanSegment(std::size_t i, BatchPlace from) {
   FoundSegment& segment = segments_[i];
   ASSIGN_OR_RETURN(const std::shared_ptr<File> file, Open(segment));
   segment.scanned = true;
-  segment.indexes.emplace(ScannedIndexes{OffsetIndex(segment.base_offset, from),
-                                         TimeIndex(segment.base_offset), segment.max_timestamp});
+  ASSIGN_OR_RETURN(segment.indexes, IndexesBelow(segment, *file, from));
+  for (const DamagedRange& range : segment.indexes->offsets.damaged()) ReportDamage(segment, range);
+  segment.indexes->max_timestamp = segment.max_timestamp;
   SegmentScanner scanner(*file, from, segment.size);
   report_.bytes_scanned += segment.size - from.position;
   ScannedIndexes& indexes = *segment.indexes;
@@ -80,7 +81,40 @@ absl::Status RecoveryScan::ScanSegment(std::size_t i, BatchPlace from) {
   }
   segment.end = scanner.place();
   segment.max_timestamp = indexes.max_timestamp;
+  RETURN_IF_ERROR(RemoveOtherIndexes(segment));
   return file->Sync();
+}
+
+absl::StatusOr<ScannedIndexes> RecoveryScan::IndexesBelow(const FoundSegment& segment, const File& file,
+                                                          BatchPlace end) {
+  const Offset base = segment.base_offset;
+  BatchPlace from{base, 0};
+  ScannedIndexes known{OffsetIndex(base, from), TimeIndex(base)};
+  FileSystem& files = *state_.environment.files;
+  auto offsets = OffsetIndex::Parse(ReadIndexBytes(files, PathOf(segment, "index")), base, std::nullopt);
+  auto times = TimeIndex::Parse(ReadIndexBytes(files, PathOf(segment, "timeindex")), base, std::nullopt);
+  if (end.position > 0 && offsets.has_value() && times.has_value()) {
+    from = offsets->CutBack(end.position);
+    times->index.CutBack(from.position);
+    // A maximum of a little more than lies below: an entry may lead a search too far back, never too far on.
+    known = {*std::move(offsets), std::move(times->index), times->times.max_timestamp};
+  }
+  report_.bytes_indexed += end.position - from.position;
+  return CompleteIndexes(std::move(known), file, from, end, state_.options.index_interval);
+}
+
+// Index files that cover another number of bytes would fit again, once the file has grown to it.
+absl::Status RecoveryScan::RemoveOtherIndexes(const FoundSegment& segment) {
+  FileSystem& files = *state_.environment.files;
+  for (const std::string_view suffix : {"index", "timeindex"}) {
+    const std::vector<std::byte> bytes = ReadIndexBytes(files, PathOf(segment, suffix));
+    if (bytes.empty()) continue;
+    if (OffsetIndex::Parse(bytes, segment.base_offset, segment.size).has_value()) continue;
+    if (TimeIndex::Parse(bytes, segment.base_offset, segment.size).has_value()) continue;
+    const absl::Status removed = files.Remove(PathOf(segment, suffix));
+    if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status RecoveryScan::Resolve(std::size_t i, File& file, SegmentScanner& scanner) {
@@ -122,11 +156,6 @@ absl::Status RecoveryScan::Cut(std::size_t i, File& file, BatchPlace place) {
   segment.cut = true;
   const std::uint64_t size = segment.size - place.position;
   ASSIGN_OR_RETURN(const std::string kept, quarantine_.CopyBytes(file, place.position, size, place.offset));
-  // Indexes of the longer file would fit it again, once it has grown.
-  for (const std::string_view suffix : {"index", "timeindex"}) {
-    const absl::Status removed = state_.environment.files->Remove(PathOf(segment, suffix));
-    if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
-  }
   RETURN_IF_ERROR(file.Truncate(place.position));
   segment.size = place.position;
   report_.bytes_cut += size;
@@ -163,8 +192,12 @@ absl::Status RecoveryScan::QuarantineSegment(std::size_t i, std::string_view why
 }
 
 void RecoveryScan::NoteDamage(FoundSegment& segment, const DamagedRange& range) {
-  ++report_.damaged_ranges;
   if (segment.indexes.has_value()) segment.indexes->offsets.NoteDamage(range);
+  ReportDamage(segment, range);
+}
+
+void RecoveryScan::ReportDamage(const FoundSegment& segment, const DamagedRange& range) {
+  ++report_.damaged_ranges;
   state_.Report(absl::StrCat(PathOf(segment), ": damaged from position ", range.position, " to ", range.end,
                              ": offsets ", range.offset, " to ", range.next_offset - 1,
                              " cannot be read; everything else can"));

@@ -51,6 +51,10 @@ class RecoveryScan {
 
  private:
   absl::Status ScanSegment(std::size_t i, BatchPlace from);
+  // The indexes of what lies below the checkpoint: from their files, which may be older than it, and a scan
+  // of what these leave out. So that no reader has to make them.
+  absl::StatusOr<ScannedIndexes> IndexesBelow(const FoundSegment& segment, const File& file, BatchPlace end);
+  absl::Status RemoveOtherIndexes(const FoundSegment& segment);
   // At a bad batch: goes on behind it, or cuts there.
   absl::Status Resolve(std::size_t i, File& file, SegmentScanner& scanner);
   // The segment does not begin where the one before ended.
@@ -60,6 +64,7 @@ class RecoveryScan {
   absl::Status Cut(std::size_t i, File& file, BatchPlace place);
   absl::Status QuarantineSegment(std::size_t i, std::string_view why);
   void NoteDamage(FoundSegment& segment, const DamagedRange& range);
+  void ReportDamage(const FoundSegment& segment, const DamagedRange& range);
   // No base offset in segments[i] can be at or above this.
   Offset OffsetEnd(std::size_t i) const;
   std::string PathOf(const FoundSegment& segment, std::string_view suffix = "log") const;

@@ -43,8 +43,8 @@ struct PublishedEnd {
 // never held over a call to the file system. A segment never cuts or overwrites what is published.
 //
 // While bytes of it may not be on disk it holds its file; else the file is opened through the cache. The part
-// of the index that was written by this process is in memory until the segment is sealed; what lies below
-// comes from disk, or is rebuilt, when somebody asks.
+// of the index that was added since it was last stored is in memory; what lies below comes from disk, or is
+// rebuilt, when somebody asks.
 class Segment {
  public:
   // Nothing is on disk yet: see Create.
@@ -79,6 +79,9 @@ class Segment {
   // Writes the indexes, if all of them are at hand, and lets go of those in memory. Call it when nothing more
   // will be appended for long. Losing an index loses nothing, so there is no error.
   void StoreIndexes() HEADRACE_EXCLUDES(mutex_);
+  // The same once enough was appended since the last time: what recovery has to index by itself stays small,
+  // and so does what is written for it.
+  void StoreIndexesIfGrown() HEADRACE_EXCLUDES(mutex_);
   // Another file is about to take this one's name: from now on this segment reads `file`, its own, only.
   void Pin(std::shared_ptr<File> file) HEADRACE_EXCLUDES(mutex_);
   void Unpin() HEADRACE_EXCLUDES(mutex_);
@@ -125,6 +128,8 @@ class Segment {
   // The index of what lies below the part in memory: from the cache, the disk, or a scan.
   absl::StatusOr<Prefix> LoadPrefix() const HEADRACE_EXCLUDES(mutex_);
   Prefix PrefixAtHand(BatchPlace end) const;
+  // False if that is not at hand: then the part in memory stays.
+  bool StoreWholeIndexes() HEADRACE_EXCLUDES(mutex_);
   absl::StatusOr<ScannedIndexes> ScanPrefix(BatchPlace end) const HEADRACE_EXCLUDES(mutex_);
   std::optional<TimeIndex::Parsed> StoredTimes(std::uint64_t log_size) const;
   void StoreIndexFiles(const OffsetIndex& offsets, const TimeIndex& times, std::uint64_t log_size,
@@ -136,6 +141,7 @@ class Segment {
   Memory& EnsureMemory() HEADRACE_REQUIRES(mutex_);
   // A walk met something at `place` that is no batch: finds out where batches begin again.
   absl::Status LearnDamage(BatchPlace place) const HEADRACE_EXCLUDES(mutex_);
+  absl::Status LearnDamageInMemory(BatchPlace place) const HEADRACE_EXCLUDES(mutex_);
   absl::StatusOr<BatchPlace> FloorOffset(Offset offset) const;
   absl::StatusOr<BatchPlace> FloorPosition(std::uint64_t position) const;
   absl::StatusOr<BatchPlace> WalkToEnd(BatchPlace begin, std::uint64_t limit, std::uint64_t size_max) const;

@@ -11,6 +11,9 @@ namespace headrace::storage {
 namespace {
 
 constexpr std::uint64_t kIndexFileSizeMax = std::uint64_t{1} << 30;
+// When the indexes are worth storing again: after so many entries, and so much of what they covered.
+constexpr std::uint64_t kEntriesGrown = 4;
+constexpr std::uint64_t kShareGrown = 16;
 
 absl::Status WriteWhole(FileSystem& files, const std::string& path, ByteSpan content) {
   ASSIGN_OR_RETURN(const std::shared_ptr<File> file, files.Open(path, OpenMode::kCreate));
@@ -77,45 +80,55 @@ void Segment::StoreIndexFiles(const OffsetIndex& offsets, const TimeIndex& times
 }
 
 void Segment::StoreIndexes() {
-  std::optional<Memory> memory;
-  BatchPlace end;
-  SegmentTimes segment_times;
-  {
-    const core::MutexLock lock(mutex_);
-    if (memory_ == nullptr) return;
-    memory = *memory_;
-    end = written_;
-    segment_times = times_;
-  }
-  bool whole = true;
-  if (const BatchPlace begin = memory->offsets.first(); begin.position > 0) {
-    const Prefix prefix = PrefixAtHand(begin);
-    std::optional<TimeIndex::Parsed> times = StoredTimes(begin.position);
-    whole = prefix != nullptr && times.has_value();
-    if (whole) {
-      memory->offsets.Prepend(prefix->index);
-      memory->times.Prepend(times->index);
-    }
-  }
-  if (whole) {
-    StoreIndexFiles(memory->offsets, memory->times, end.position, segment_times);
-    const bool damaged = !memory->offsets.damaged().empty();
-    auto loaded = std::make_shared<const IndexCache::Loaded>(std::move(memory->offsets), end.position);
-    home_.environment->indexes->Put(IndexKey(), std::move(loaded));
-    const core::MutexLock lock(mutex_);
-    prefix_damaged_ = damaged;
-    memory_.reset();
-    return;
-  }
+  if (StoreWholeIndexes()) return;
   const core::MutexLock lock(mutex_);
   prefix_damaged_.reset();
   memory_.reset();
 }
 
+void Segment::StoreIndexesIfGrown() {
+  {
+    const core::MutexLock lock(mutex_);
+    const std::uint64_t stored = MemoryBegin().position;
+    const std::uint64_t grown = written_.position - stored;
+    if (grown < std::max(kEntriesGrown * home_.index_interval, stored / kShareGrown)) return;
+  }
+  StoreWholeIndexes();
+}
+
+bool Segment::StoreWholeIndexes() {
+  std::optional<Memory> memory;
+  BatchPlace end;
+  SegmentTimes segment_times;
+  {
+    const core::MutexLock lock(mutex_);
+    if (memory_ == nullptr) return true;
+    memory = *memory_;
+    end = written_;
+    segment_times = times_;
+  }
+  if (const BatchPlace begin = memory->offsets.first(); begin.position > 0) {
+    const Prefix prefix = PrefixAtHand(begin);
+    std::optional<TimeIndex::Parsed> times = StoredTimes(begin.position);
+    if (prefix == nullptr || prefix->log_size != begin.position || !times.has_value()) return false;
+    memory->offsets.Prepend(prefix->index);
+    memory->times.Prepend(times->index);
+  }
+  StoreIndexFiles(memory->offsets, memory->times, end.position, segment_times);
+  const bool damaged = !memory->offsets.damaged().empty();
+  auto loaded = std::make_shared<const IndexCache::Loaded>(std::move(memory->offsets), end.position);
+  home_.environment->indexes->Put(IndexKey(), std::move(loaded));
+  const core::MutexLock lock(mutex_);
+  prefix_damaged_ = damaged;
+  memory_.reset();
+  return true;
+}
+
 Segment::Prefix Segment::PrefixAtHand(BatchPlace end) const {
   const std::string path = IndexKey();
   IndexCache& cache = *home_.environment->indexes;
-  if (Prefix cached = cache.Get(path); cached != nullptr && cached->log_size == end.position) return cached;
+  // More may have been stored since the caller looked.
+  if (Prefix cached = cache.Get(path); cached != nullptr && cached->log_size >= end.position) return cached;
   std::optional<OffsetIndex> index = OffsetIndex::Parse(
       ReadIndexBytes(*home_.environment->files, Path("index")), base_offset_, end.position);
   if (!index.has_value()) return nullptr;
@@ -212,20 +225,14 @@ absl::StatusOr<std::optional<DamagedRange>> Segment::DamageFrom(std::uint64_t po
 }
 
 absl::Status Segment::LearnDamage(BatchPlace place) const {
-  bool scan = false;
   BatchPlace end;
   {
     const core::MutexLock lock(mutex_);
     end = MemoryBegin();
-    scan = place.position < end.position;
-    if (!scan && memory_ != nullptr) {
-      const PublishedEnd last = published_;
-      const BatchPlace next =
-          memory_->offsets.Above(place.position).value_or(BatchPlace{last.offset, last.size});
-      memory_->offsets.NoteDamage({place.position, next.position, place.offset, next.offset});
-    }
   }
-  if (scan) {
+  if (place.position >= end.position) {
+    RETURN_IF_ERROR(LearnDamageInMemory(place));
+  } else {
     ASSIGN_OR_RETURN(ScannedIndexes scanned, ScanPrefix(end));
     const bool damaged = !scanned.offsets.damaged().empty();
     home_.environment->indexes->Put(
@@ -240,6 +247,21 @@ absl::Status Segment::LearnDamage(BatchPlace place) const {
   }
   if (home_.environment->report) home_.environment->report(std::string(MessageOf(DamageError(*range))));
   return DamageError(*range);
+}
+
+absl::Status Segment::LearnDamageInMemory(BatchPlace place) const {
+  const PublishedEnd end = published();
+  ASSIGN_OR_RETURN(const std::shared_ptr<File> file, Open());
+  SegmentScanner scanner(*file, place, end.size);
+  ASSIGN_OR_RETURN(const SegmentScanner::Found found, scanner.Next());
+  if (found == SegmentScanner::Found::kBatch) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::optional<BatchPlace> found_next, scanner.FindNext(end.offset));
+  const BatchPlace next = found_next.value_or(BatchPlace{end.offset, end.size});
+  const core::MutexLock lock(mutex_);
+  if (memory_ != nullptr && place.position >= memory_->offsets.first().position) {
+    memory_->offsets.NoteDamage({place.position, next.position, place.offset, next.offset});
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<BatchPlace> Segment::Find(Offset offset) const {

@@ -224,8 +224,14 @@ absl::StatusOr<std::optional<Offset>> SegmentScanner::WholeButCorrupt() {
 
 absl::StatusOr<ScannedIndexes> ScanIndexes(const File& file, Offset base_offset, std::uint64_t limit,
                                            Offset offset_end, std::uint32_t interval) {
-  ScannedIndexes indexes{OffsetIndex(base_offset, {base_offset, 0}), TimeIndex(base_offset)};
-  SegmentScanner scanner(file, {base_offset, 0}, limit);
+  const BatchPlace begin{base_offset, 0};
+  return CompleteIndexes({OffsetIndex(base_offset, begin), TimeIndex(base_offset)}, file, begin,
+                         {offset_end, limit}, interval);
+}
+
+absl::StatusOr<ScannedIndexes> CompleteIndexes(ScannedIndexes indexes, const File& file, BatchPlace from,
+                                               BatchPlace end, std::uint32_t interval) {
+  SegmentScanner scanner(file, from, end.position);
   for (;;) {
     ASSIGN_OR_RETURN(const SegmentScanner::Found found, scanner.Next());
     if (found == SegmentScanner::Found::kBatch) {
@@ -236,13 +242,13 @@ absl::StatusOr<ScannedIndexes> ScanIndexes(const File& file, Offset base_offset,
     }
     const BatchPlace bad = scanner.place();
     if (found == SegmentScanner::Found::kEnd) {
-      if (bad.offset < offset_end) {
-        indexes.offsets.NoteDamage({bad.position, bad.position, bad.offset, offset_end});
+      if (bad.offset < end.offset) {
+        indexes.offsets.NoteDamage({bad.position, bad.position, bad.offset, end.offset});
       }
       return indexes;
     }
-    ASSIGN_OR_RETURN(const std::optional<BatchPlace> next, scanner.FindNext(offset_end));
-    const BatchPlace resumed = next.value_or(BatchPlace{std::max(bad.offset, offset_end), limit});
+    ASSIGN_OR_RETURN(const std::optional<BatchPlace> next, scanner.FindNext(end.offset));
+    const BatchPlace resumed = next.value_or(BatchPlace{std::max(bad.offset, end.offset), end.position});
     indexes.offsets.NoteDamage({bad.position, resumed.position, bad.offset, resumed.offset});
     scanner.Resume(resumed);
   }

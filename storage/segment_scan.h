@@ -98,4 +98,8 @@ struct ScannedIndexes {
 absl::StatusOr<ScannedIndexes> ScanIndexes(const File& file, Offset base_offset, std::uint64_t limit,
                                            Offset offset_end, std::uint32_t interval);
 
+// The same if what lies below `from` is known; up to `end`.
+absl::StatusOr<ScannedIndexes> CompleteIndexes(ScannedIndexes known, const File& file, BatchPlace from,
+                                               BatchPlace end, std::uint32_t interval);
+
 }  // namespace headrace::storage

@@ -32,6 +32,10 @@ std::optional<BatchPlace> TimeIndex::Floor(TimestampMs timestamp) const {
   return BatchPlace{base_offset_ + entry.relative_offset, entry.position};
 }
 
+void TimeIndex::CutBack(std::uint64_t position) {
+  while (!entries_.empty() && entries_.back().position >= position) entries_.pop_back();
+}
+
 void TimeIndex::Prepend(const TimeIndex& prefix) {
   entries_.insert(entries_.begin(), prefix.entries_.begin(), prefix.entries_.end());
 }
@@ -57,11 +61,12 @@ std::vector<std::byte> TimeIndex::Serialize(std::uint64_t log_size, const Segmen
 }
 
 std::optional<TimeIndex::Parsed> TimeIndex::Parse(ByteSpan bytes, Offset base_offset,
-                                                  std::uint64_t log_size) {
+                                                  std::optional<std::uint64_t> log_size) {
   if (bytes.size() < kHeaderSize || (bytes.size() - kHeaderSize) % kEntrySize != 0) return std::nullopt;
   if (std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0) return std::nullopt;
   if (LoadBigEndian<Offset>(bytes.data() + 8) != base_offset) return std::nullopt;
-  if (LoadBigEndian<std::uint64_t>(bytes.data() + 16) != log_size) return std::nullopt;
+  const auto covered = LoadBigEndian<std::uint64_t>(bytes.data() + 16);
+  if (log_size.has_value() && covered != *log_size) return std::nullopt;
   if (Crc32c(bytes.subspan(8)) != LoadBigEndian<std::uint32_t>(bytes.data() + 4)) return std::nullopt;
   Parsed parsed{TimeIndex(base_offset),
                 {LoadBigEndian<TimestampMs>(bytes.data() + 24), LoadBigEndian<TimestampMs>(bytes.data() + 32),
@@ -71,7 +76,7 @@ std::optional<TimeIndex::Parsed> TimeIndex::Parse(ByteSpan bytes, Offset base_of
     const Entry entry{LoadBigEndian<TimestampMs>(bytes.data() + at),
                       LoadBigEndian<std::uint32_t>(bytes.data() + at + 8),
                       LoadBigEndian<std::uint32_t>(bytes.data() + at + 12)};
-    if (entry.position > log_size) return std::nullopt;
+    if (entry.position > covered) return std::nullopt;
     parsed.index.entries_.push_back(entry);
   }
   return parsed;

@@ -48,13 +48,16 @@ class TimeIndex {
   std::optional<BatchPlace> Floor(TimestampMs timestamp) const;
   std::size_t entry_count() const { return entries_.size(); }
 
+  // Forgets what it knows from `position` on.
+  void CutBack(std::uint64_t position);
   void Prepend(const TimeIndex& prefix);
 
   std::vector<std::byte> Serialize(std::uint64_t log_size, const SegmentTimes& times) const;
   struct Parsed;
-  // nullopt unless the bytes are whole and of a segment that begins at `base_offset` and has `log_size`
-  // bytes.
-  static std::optional<Parsed> Parse(ByteSpan bytes, Offset base_offset, std::uint64_t log_size);
+  // nullopt unless the bytes are whole and of a segment that begins at `base_offset` and has `log_size` bytes
+  // (nullopt: any number).
+  static std::optional<Parsed> Parse(ByteSpan bytes, Offset base_offset,
+                                     std::optional<std::uint64_t> log_size);
 
  private:
   struct Entry {

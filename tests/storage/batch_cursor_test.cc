@@ -98,7 +98,7 @@ TEST_CASE("SegmentScanner: a batch with a damaged length is passed by searching"
 
 TEST_CASE("SegmentScanner: a batch larger than its window is checked in pieces") {
   MemoryFileSystem files;
-  const std::string large(3'000'000, 'y');
+  const std::string large(5'000'000, 'y');
   std::vector<std::byte> bytes = MakeBatch({large});
   files.Write("/segment", bytes);
   const std::shared_ptr<File> whole = *files.Open("/segment", OpenMode::kRead);
@@ -110,6 +110,69 @@ TEST_CASE("SegmentScanner: a batch larger than its window is checked in pieces")
   const std::shared_ptr<File> damaged = *files.Open("/segment", OpenMode::kRead);
   SegmentScanner second(*damaged, {0, 0}, bytes.size());
   CHECK(*second.Next() == SegmentScanner::Found::kBad);
+}
+
+// Counts what is read of another file.
+class CountingFile final : public File {
+ public:
+  explicit CountingFile(const File& inner) : inner_(inner) {}
+  absl::Status WriteAt(std::uint64_t, std::span<const ByteSpan>) override { return absl::OkStatus(); }
+  absl::StatusOr<std::size_t> ReadAt(std::uint64_t position, MutableByteSpan out) const override {
+    const absl::StatusOr<std::size_t> read = inner_.ReadAt(position, out);
+    if (read.ok()) bytes_read += *read;
+    return read;
+  }
+  absl::Status Sync() override { return absl::OkStatus(); }
+  absl::Status Truncate(std::uint64_t) override { return absl::OkStatus(); }
+  absl::StatusOr<std::uint64_t> Size() const override { return inner_.Size(); }
+  int descriptor() const override { return -1; }
+  const std::string& path() const override { return inner_.path(); }
+
+  mutable std::uint64_t bytes_read = 0;
+
+ private:
+  const File& inner_;
+};
+
+TEST_CASE("SegmentScanner: reads a sound file once, whatever the size of its batches") {
+  MemoryFileSystem files;
+  std::vector<std::byte> bytes;
+  Offset next = 0;
+  for (const std::size_t size : {100, 200'000, 100, 300'000, 1'000'000, 500, 700'000, 60'000, 250'000}) {
+    headrace::testing::BatchOptions options;
+    options.base_offset = next++;
+    const std::vector<std::byte> batch = MakeBatch({std::string(size, 'v')}, options);
+    bytes.insert(bytes.end(), batch.begin(), batch.end());
+  }
+  files.Write("/segment", bytes);
+  const std::shared_ptr<File> file = *files.Open("/segment", OpenMode::kRead);
+  const CountingFile counting(*file);
+  SegmentScanner scanner(counting, {0, 0}, bytes.size());
+  while (*scanner.Next() == SegmentScanner::Found::kBatch) {
+  }
+  CHECK(scanner.place() == BatchPlace{next, bytes.size()});
+  CHECK(counting.bytes_read == bytes.size());
+}
+
+TEST_CASE("SegmentScanner: a search reads a file once, however often it is damaged") {
+  BatchFile batches(400);
+  for (std::size_t i = 0; i < 400; i += 2) {
+    std::fill_n(batches.bytes.begin() + static_cast<std::ptrdiff_t>(batches.begins[i]), 61, std::byte{7});
+  }
+  batches.Store();
+  const CountingFile counting(*batches.file);
+  SegmentScanner scanner(counting, {0, 0}, batches.bytes.size());
+  for (std::size_t i = 1; i < 400; i += 2) {
+    REQUIRE(*scanner.Next() == SegmentScanner::Found::kBad);
+    const absl::StatusOr<std::optional<BatchPlace>> next = scanner.FindNext(400);
+    REQUIRE(next.ok());
+    REQUIRE(**next == BatchPlace{static_cast<Offset>(i), batches.begins[i]});
+    scanner.Resume(**next);
+    REQUIRE(*scanner.Next() == SegmentScanner::Found::kBatch);
+  }
+  CHECK(*scanner.Next() == SegmentScanner::Found::kEnd);
+  // To look for batches, to check them, and to go through them.
+  CHECK(counting.bytes_read < 4 * batches.bytes.size());
 }
 
 TEST_CASE("ScanIndexes: what it builds leads to every batch, around the damage") {

@@ -324,6 +324,60 @@ TEST_CASE("Log recovery: only what lies behind the checkpoint is read") {
   CHECK(log.ReadableByOffset() == "a b c d e f g");
 }
 
+// Whether looking up every offset changes no file, as making an index would.
+bool IndexIsAtHand(TestLog& log) {
+  log.files.Heal();
+  for (Offset offset = 0; offset < log.offsets().end; ++offset) {
+    ReadCursor cursor;
+    cursor.offset = offset;
+    if (!log.log().Read(cursor, 1).ok()) return false;
+  }
+  return log.files.operations() == 0;
+}
+
+TEST_CASE("Log recovery: no reader has to make the index of what the process had written before") {
+  TestLog log;
+  const std::string alphabet = "abcdefghijklmnopqrstuvwxyz";
+  for (int i = 0; i < 104; ++i) {
+    REQUIRE(log.Draw(std::string(1, alphabet[static_cast<std::size_t>(i % 26)]) + " |").ok());
+    log.clock.Advance(std::chrono::milliseconds(1'100));  // a checkpoint each
+  }
+  const auto stop = GENERATE(Stop::kSameBoot, Stop::kOtherBoot);
+  Crash(log, stop);
+  const auto lost = GENERATE(as<std::string>{}, "", "index", "timeindex");
+  if (!lost.empty()) REQUIRE(log.memory.Remove(log.SegmentFile(0, lost)).ok());
+  REQUIRE(log.Recover().ok());
+  const std::uint64_t before = log.report().bytes_indexed + log.report().bytes_scanned;
+  if (lost.empty()) CHECK(before <= 10 * BatchSize());
+  if (!lost.empty()) CHECK(before == 104 * BatchSize());
+  CHECK(IndexIsAtHand(log));
+  CHECK((*log.log().FindTimestamp(1'500, 1 << 20))->offset == 50);
+  CHECK(log.report().damaged_ranges == 0);
+}
+
+TEST_CASE("Log recovery: an index of a file that was longer is not believed once it has grown again") {
+  TestLog log;
+  REQUIRE(log.Draw("a b c d e f g h i j |").ok());
+  log.clock.Advance(std::chrono::seconds(2));
+  REQUIRE(log.Draw("k |").ok());
+  REQUIRE(log.memory.Exists(log.SegmentFile(0, "index")));
+  const std::vector<std::byte> index = log.Bytes(log.SegmentFile(0, "index"));
+  Crash(log, Stop::kNoCheckpoint);
+  std::vector<std::byte> bytes = log.Bytes(log.SegmentFile(0));
+  bytes.resize(2 * BatchSize());
+  log.memory.Write(log.SegmentFile(0), bytes);
+  REQUIRE(log.Recover().ok());
+  CHECK(log.Bytes(log.SegmentFile(0, "index")) != index);
+  // Batches of another size, so that entries of the old index would be wrong.
+  for (int i = 0; i < 8; ++i) REQUIRE(log.Draw("xyz |").ok());
+  log.clock.Advance(std::chrono::seconds(2));
+  log.CrashProcess();
+  REQUIRE(log.Recover().ok());
+  CHECK(log.Readable() == "a b xyz xyz xyz xyz xyz xyz xyz xyz");
+  CHECK(log.ReadableByOffset() == log.Readable());
+  CHECK(log.report().damaged_ranges == 0);
+}
+
 TEST_CASE("Log recovery: names that are not the log's are reported and left alone") {
   TestLog log;
   REQUIRE(log.Draw("a |").ok());

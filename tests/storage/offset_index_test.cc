@@ -20,7 +20,6 @@ TEST_CASE("OffsetIndex: an empty one knows where its segment begins") {
   const OffsetIndex index(kBase, {kBase, 0});
   CHECK(index.FloorOffset(kBase + 7) == BatchPlace{kBase, 0});
   CHECK(index.FloorPosition(12'345) == BatchPlace{kBase, 0});
-  CHECK_FALSE(index.Above(0).has_value());
 }
 
 TEST_CASE("OffsetIndex: batches closer than the interval get no entry") {
@@ -40,7 +39,19 @@ TEST_CASE("OffsetIndex: the floor is the last entry at or below") {
   CHECK(index.FloorOffset(kBase + 255) == BatchPlace{kBase + 250, 2'500});
   CHECK(index.FloorOffset(kBase + 100'000) == BatchPlace{kBase + 500, 5'000});
   CHECK(index.FloorPosition(2'599) == BatchPlace{kBase + 250, 2'500});
-  CHECK(index.Above(2'500)->position == 2'600);
+}
+
+TEST_CASE("OffsetIndex: cut back, it goes on from the last batch that it knew") {
+  OffsetIndex index = MakeIndex(50);
+  index.NoteDamage({2'300, 2'400, kBase + 230, kBase + 240});
+  index.NoteDamage({2'450, 2'500, kBase + 245, kBase + 250});
+  CHECK(index.CutBack(2'500) == BatchPlace{kBase + 240, 2'400});
+  CHECK(index.damaged().size() == 1);
+  CHECK(index.FloorOffset(kBase + 400) == BatchPlace{kBase + 230, 2'300});
+  index.Note({kBase + 240, 2'400}, 100);
+  CHECK(index.FloorOffset(kBase + 400) == BatchPlace{kBase + 240, 2'400});
+  CHECK(index.CutBack(0) == BatchPlace{kBase, 0});
+  CHECK(index.damaged().empty());
 }
 
 TEST_CASE("OffsetIndex: the batch behind damage always has an entry") {

@@ -23,12 +23,12 @@ constexpr Offset kBase = 100;
 // One segment in a directory of its own.
 class Workbench {
  public:
-  Workbench() {
+  explicit Workbench(std::uint32_t index_interval = 128) {
     REQUIRE(memory.CreateDirectory("/log").ok());
     environment.files = &files;
     environment.clock = &clock;
     environment.cache = &cache;
-    home = {&environment, std::make_shared<const std::string>("/log"), 128};
+    home = {&environment, std::make_shared<const std::string>("/log"), index_interval};
     segment = std::make_shared<Segment>(home, kBase);
     REQUIRE(segment->Create().ok());
   }
@@ -167,7 +167,8 @@ TEST_CASE("Segment: what a clean stop said is checked once, at first use") {
 }
 
 TEST_CASE("Segment: damage that nobody knew of is found by the walk that meets it") {
-  Workbench bench;
+  // With an entry for every batch, and with none that would tell where the next one begins.
+  Workbench bench(GENERATE(as<std::uint32_t>{}, 128, 1 << 20));
   for (int i = 0; i < 10; ++i) bench.Append(100);
   bench.PublishAll();
   const std::uint64_t size = bench.segment->written().position / 10;
@@ -180,6 +181,7 @@ TEST_CASE("Segment: damage that nobody knew of is found by the walk that meets i
   CHECK(CodeOf(error) == ErrorCode::kCorruptMessage);
   CHECK(MessageOf(error).find("readable again from offset 105") != std::string_view::npos);
   CHECK(*bench.segment->SliceEnd({kBase, 0}, 1 << 20) == BatchPlace{kBase + 4, 4 * size});
+  CHECK(*bench.segment->Find(kBase + 5) == BatchPlace{kBase + 5, 5 * size});
   CHECK(bench.segment->SliceEnd({kBase + 5, 5 * size}, 1 << 20)->offset == kBase + 10);
 }
 
