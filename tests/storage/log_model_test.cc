@@ -120,7 +120,10 @@ class Life {
 
   void Retain() {
     LogOptions options = log_.options();
-    options.retention_bytes = static_cast<std::int64_t>(200 + Roll(3'000));
+    const bool by_time = Roll(2) == 0;
+    options.retention_bytes = by_time ? -1 : static_cast<std::int64_t>(200 + Roll(3'000));
+    options.retention_ms = by_time ? static_cast<TimestampMs>(Roll(3'000)) : -1;
+    if (by_time) log_.clock.Advance(std::chrono::milliseconds(Roll(3'000)));
     log_.SetOptions(options);
     REQUIRE(log_.log().ApplyRetention().ok());
     // How much goes is for the retention tests; here it must only be from the front, and readable data.
