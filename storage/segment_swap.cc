@@ -22,20 +22,6 @@ std::string PathOf(const std::string& directory) {
   return (directory + "/").append(kSwapFile);
 }
 
-absl::StatusOr<SwapRecord> ReadRecord(FileSystem& files, const std::string& directory) {
-  const std::string path = PathOf(directory);
-  ASSIGN_OR_RETURN(const SmallFile file, ReadSmallFile(files, path));
-  if (file.format != kFormat || file.content.size() != kRecordSize) {
-    return absl::DataLossError(absl::StrCat(path, ": format ", file.format, " with ", file.content.size(),
-                                            " bytes is not known; was it written by a newer version?"));
-  }
-  const auto field = [&](std::size_t i) { return LoadBigEndian<std::int64_t>(file.content.data() + 8 * i); };
-  SwapRecord record;
-  record.end = field(1);
-  record.segment = {field(0), static_cast<std::uint64_t>(field(2)), field(3), field(4), field(5)};
-  return record;
-}
-
 absl::Status RemoveIfThere(FileSystem& files, const std::string& path) {
   const absl::Status removed = files.Remove(path);
   return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
@@ -155,6 +141,20 @@ absl::Status SetAside(const LogEnvironment& environment, const std::string& dire
 
 }  // namespace
 
+absl::StatusOr<SwapRecord> ReadSwapRecord(FileSystem& files, const std::string& directory) {
+  const std::string path = PathOf(directory);
+  ASSIGN_OR_RETURN(const SmallFile file, ReadSmallFile(files, path));
+  if (file.format != kFormat || file.content.size() != kRecordSize) {
+    return absl::DataLossError(absl::StrCat(path, ": format ", file.format, " with ", file.content.size(),
+                                            " bytes is not known; was it written by a newer version?"));
+  }
+  const auto field = [&](std::size_t i) { return LoadBigEndian<std::int64_t>(file.content.data() + 8 * i); };
+  SwapRecord record;
+  record.end = field(1);
+  record.segment = {field(0), static_cast<std::uint64_t>(field(2)), field(3), field(4), field(5)};
+  return record;
+}
+
 absl::Status WriteSwapRecord(FileSystem& files, const std::string& directory, const SwapRecord& record) {
   std::vector<std::byte> content(kRecordSize);
   const SegmentSummary& segment = record.segment;
@@ -175,7 +175,7 @@ absl::Status RemoveSwapRecord(FileSystem& files, const std::string& directory) {
 
 absl::Status FinishSwap(const LogEnvironment& environment, const std::string& directory) {
   FileSystem& files = *environment.files;
-  const absl::StatusOr<SwapRecord> record = ReadRecord(files, directory);
+  const absl::StatusOr<SwapRecord> record = ReadSwapRecord(files, directory);
   if (absl::IsNotFound(record.status())) return absl::OkStatus();
   if (absl::IsDataLoss(record.status())) return SetAside(environment, directory, record.status());
   RETURN_IF_ERROR(record.status());

@@ -32,6 +32,8 @@ struct SwapRecord {
   Offset end = 0;  // the segments from its base offset to here go
 };
 
+// Errors: NOT_FOUND if there is none, DATA_LOSS if it is damaged or not understood.
+absl::StatusOr<SwapRecord> ReadSwapRecord(FileSystem& files, const std::string& directory);
 absl::Status WriteSwapRecord(FileSystem& files, const std::string& directory, const SwapRecord& record);
 // Step 5, or taking it back before step 3. OK if there is none.
 absl::Status RemoveSwapRecord(FileSystem& files, const std::string& directory);

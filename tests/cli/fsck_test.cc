@@ -5,9 +5,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "storage/checkpoint.h"
+#include "storage/clean_manifest.h"
+#include "storage/disposable_file.h"
 #include "storage/io/posix_file_system.h"
 #include "storage/io/small_file.h"
 #include "storage/offset_index.h"
+#include "storage/segment_swap.h"
 #include "tests/cli/segment_bytes.h"
 
 namespace headrace::cli::offline {
@@ -74,12 +78,13 @@ TEST_CASE("Fsck: offsets that do not continue are found, inside a segment and be
   Directory directory;
   directory.Write(directory.SegmentPath(0), Join({Batch(0, {"a"}), Batch(5, {"b"})}));
   directory.Write(directory.SegmentPath(9), Batch(9, {"c"}));
+  directory.Write(directory.SegmentPath(11), Batch(11, {"d"}));
   REQUIRE(directory.Check().ok());
   REQUIRE(directory.findings.size() == 2);
   CHECK_THAT(directory.findings[0].problem, Catch::Contains("begins at offset 5, expected 1"));
   CHECK(directory.findings[0].position == Batch(0, {"a"}).size());
   CHECK_THAT(directory.findings[1].problem,
-             Catch::Contains("begins at offset 9, and the one before ends at 6"));
+             Catch::Contains("begins at offset 11, and the one before ends at 10"));
 }
 
 TEST_CASE("Fsck: a segment whose first batch is not the one its name says") {
@@ -207,8 +212,94 @@ TEST_CASE("Fsck: names that are not ours are reported") {
   Directory directory;
   std::filesystem::create_directories(directory.path() + "/topics/lost+found");
   directory.Write(directory.partition() + "/7.log", {});
+  directory.Write(directory.partition() + "/notes.txt", {});
   REQUIRE(directory.Check().ok());
-  CHECK(directory.findings.size() == 2);
+  CHECK(directory.findings.size() == 3);
+}
+
+TEST_CASE("Fsck: the files beside the segments are checked, and those that the broker makes anew are moved") {
+  Directory directory;
+  storage::PosixFileSystem files;
+  directory.Write(directory.SegmentPath(0), Batch(0, {"a"}));
+  const std::string stem = directory.partition() + "/";
+  storage::FileCache cache(files, 4);
+  REQUIRE(storage::WriteCheckpoint(cache, stem + "checkpoint", {}).ok());
+  for (const char* name : {"producers", "leader_epochs", "compacted"}) {
+    REQUIRE(storage::WriteDisposableFile(files, stem + name, AsBytes("content")).ok());
+  }
+  REQUIRE(storage::ReplaceSmallFile(files, stem + "start_offset", 1, AsBytes("content")).ok());
+  directory.Write(stem + "start_offset.new", {});  // of a replacement that was not finished
+  directory.Write(stem + "00000000000000000000.log.cleaned", {});
+  REQUIRE(directory.Check().ok());
+  CHECK(directory.findings.empty());
+  for (const char* name : {"checkpoint", "producers", "leader_epochs", "compacted", "start_offset"}) {
+    CAPTURE(name);
+    std::string bytes = directory.Read(stem + name);
+    bytes[bytes.size() - 1] ^= 1;
+    if (std::string_view(name) == "checkpoint") bytes.assign(bytes.size(), 'x');
+    directory.Write(stem + name, {AsBytes(bytes).begin(), AsBytes(bytes).end()});
+    REQUIRE(directory.Check().ok());
+    REQUIRE(directory.findings.size() == 1);
+    CHECK(directory.findings[0].path == stem + name);
+    const auto repaired = directory.Check(true);
+    REQUIRE(repaired.ok());
+    const bool disposable = std::string_view(name) != "start_offset";
+    CHECK(repaired->repaired == (disposable ? 1 : 0));
+    CHECK(std::filesystem::exists(stem + name) != disposable);
+  }
+}
+
+TEST_CASE("Fsck: a replacement of segments that a start has yet to finish is no finding") {
+  const bool renamed = GENERATE(false, true);
+  Directory directory;
+  storage::PosixFileSystem files;
+  const auto fresh = Join({Batch(0, {"a", "b"}), Batch(2, {"c", "d"})});
+  directory.Write(directory.SegmentPath(0), renamed ? fresh : Batch(0, {"a", "b"}));
+  if (!renamed) directory.Write(directory.SegmentPath(0) + ".cleaned", fresh);
+  directory.Write(directory.SegmentPath(2), Batch(2, {"c", "d"}));
+  directory.Write(directory.SegmentPath(4), Batch(4, {"e"}));
+  storage::SwapRecord record;
+  record.segment.size = fresh.size();
+  record.end = 4;
+  REQUIRE(storage::WriteSwapRecord(files, directory.partition(), record).ok());
+  const auto report = directory.Check();
+  REQUIRE(report.ok());
+  CHECK(report->findings == 0);
+  CHECK(report->records == 5);
+}
+
+TEST_CASE("Fsck: what the last shutdown left must be there") {
+  Directory directory;
+  storage::PosixFileSystem files;
+  const auto segment = Batch(0, {"a"});
+  directory.Write(directory.SegmentPath(0), segment);
+  const auto stopped = [&](std::uint64_t size) {
+    storage::LogSummary log;
+    log.segments.push_back({0, size, 1, 1, 1});
+    const auto content = storage::SerializeManifest({{{*TopicId::Parse(kTopic), 0}, log}});
+    REQUIRE(storage::ReplaceSmallFile(files, directory.path() + "/clean", 1, content).ok());
+    REQUIRE(directory.Check().ok());
+  };
+  stopped(segment.size());
+  CHECK(directory.findings.empty());
+  stopped(segment.size() + 7);
+  REQUIRE(directory.findings.size() == 1);
+  CHECK_THAT(directory.findings[0].problem, Catch::Contains("the last shutdown left"));
+  std::filesystem::remove(directory.SegmentPath(0));
+  REQUIRE(directory.Check().ok());
+  REQUIRE(directory.findings.size() == 1);
+  CHECK_THAT(directory.findings[0].problem, Catch::Contains("it is gone"));
+}
+
+TEST_CASE("Fsck: a torn batch is cut with the batches that its record holds") {
+  Directory directory;
+  const auto whole = Batch(0, {"a"});
+  auto torn = Batch(1, {std::string(AsText(Batch(5, {"inner"}))) + "and more"});
+  torn.resize(torn.size() - 3);
+  directory.Write(directory.SegmentPath(0), Join({whole, torn}));
+  REQUIRE(directory.Check(true).ok());
+  REQUIRE(directory.findings.size() == 1);
+  CHECK(directory.Read(directory.SegmentPath(0)) == AsText(whole));
 }
 
 TEST_CASE("Fsck: a directory that is none of ours is refused and nothing is written into it") {

@@ -1,4 +1,7 @@
 // headrace dump SEGMENT: the batches of a segment file, and where it is damaged.
+#include <algorithm>
+#include <array>
+#include <filesystem>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +14,7 @@
 #include "headrace/consumer.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/record_iterator.h"
+#include "protocol/core/status_macros.h"
 #include "storage/io/posix_file_system.h"
 
 namespace headrace::cli::offline {
@@ -35,7 +39,9 @@ class Dump {
     if (!file.ok()) return context_.Fail(std::string(MessageOf(file.status())));
     const auto size = (*file)->Size();
     if (!size.ok()) return context_.Fail(std::string(MessageOf(size.status())));
-    BatchWalk walk(**file, *size);
+    const auto first = FirstOffset(**file);
+    if (!first.ok()) return context_.Fail(std::string(MessageOf(first.status())));
+    BatchWalk walk(**file, *size, *first);
     while (!Interrupted() && !context_.output.done()) {
       const auto stretch = walk.Next();
       if (!stretch.ok()) return context_.Fail(std::string(MessageOf(stretch.status())));
@@ -49,6 +55,15 @@ class Dump {
   }
 
  private:
+  // By the file's name or, of a copy under another one, by its first bytes.
+  absl::StatusOr<Offset> FirstOffset(const storage::File& file) const {
+    const std::string name = std::filesystem::path(arguments_.path).filename();
+    if (const auto named = BaseOffsetOf(name); named.has_value()) return *named;
+    std::array<std::byte, sizeof(Offset)> bytes{};
+    RETURN_IF_ERROR(file.ReadAt(0, bytes).status());
+    return std::max<Offset>(0, LoadBigEndian<Offset>(bytes.data()));
+  }
+
   void Print(const Stretch& stretch) {
     const bool sound = stretch.kind == Stretch::Kind::kBatch;
     (sound ? batches_ : damaged_) += 1;

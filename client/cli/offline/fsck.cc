@@ -4,11 +4,14 @@
 #include <charconv>
 #include <set>
 
+#include "client/cli/offline/file_check.h"
 #include "client/cli/offline/index_check.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
 #include "storage/data_directory.h"
 #include "storage/io/small_file.h"
+#include "storage/segment.h"
+#include "storage/segment_swap.h"
 
 namespace headrace::cli::offline {
 namespace {
@@ -16,7 +19,6 @@ namespace {
 using storage::DirectoryEntry;
 
 constexpr std::string_view kLogSuffix = ".log";
-constexpr std::size_t kNameDigits = 20;
 constexpr std::size_t kCopyPiece = 1U << 20;
 
 template <typename T>
@@ -25,12 +27,6 @@ std::optional<T> ParseNumber(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || text.starts_with('-')) return std::nullopt;
   return value;
-}
-
-// The base offset in a segment's file name.
-std::optional<Offset> BaseOffsetOf(std::string_view name) {
-  if (!name.ends_with(kLogSuffix) || name.size() != kNameDigits + kLogSuffix.size()) return std::nullopt;
-  return ParseNumber<Offset>(name.substr(0, kNameDigits));
 }
 
 }  // namespace
@@ -57,6 +53,7 @@ absl::StatusOr<FsckReport> Fsck::Run() {
   ASSIGN_OR_RETURN(const auto lock, files_.Lock(directory_ + "/lock"));
   RETURN_IF_ERROR(CheckMeta());
   RETURN_IF_ERROR(CheckSmallFiles(*top));
+  clean_ = ReadCleanManifest(files_, directory_ + "/clean");
   const auto topics = files_.List(directory_ + "/topics");
   if (topics.status().code() == absl::StatusCode::kNotFound) return report_;
   if (!topics.ok()) return topics.status();
@@ -100,15 +97,17 @@ absl::Status Fsck::CheckSmallFiles(const std::vector<DirectoryEntry>& top) {
 
 absl::Status Fsck::CheckTopic(const std::string& name) {
   const std::string path = directory_ + "/topics/" + name;
-  if (!TopicId::Parse(name)) {
+  const auto topic = TopicId::Parse(name);
+  if (!topic) {
     Report({path, std::nullopt, "the name is no topic id (32 hexadecimal digits); the broker leaves it alone",
             ""});
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const auto entries, files_.List(path));
   for (const DirectoryEntry& entry : entries) {
-    if (entry.kind == DirectoryEntry::Kind::kDirectory && ParseNumber<PartitionId>(entry.name)) {
-      RETURN_IF_ERROR(CheckPartition(path + "/" + entry.name, name + "-" + entry.name));
+    const auto number = ParseNumber<PartitionId>(entry.name);
+    if (entry.kind == DirectoryEntry::Kind::kDirectory && number) {
+      RETURN_IF_ERROR(CheckPartition(path + "/" + entry.name, {*topic, *number}));
     } else {
       Report({path + "/" + entry.name, std::nullopt, "the name is no partition number", ""});
     }
@@ -116,27 +115,47 @@ absl::Status Fsck::CheckTopic(const std::string& name) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<Fsck::Segment>> Fsck::FindSegments(const std::string& directory) {
+absl::StatusOr<std::vector<Fsck::Segment>> Fsck::FindSegments(const std::string& directory,
+                                                              const LogState& state) {
   ASSIGN_OR_RETURN(const auto entries, files_.List(directory));
   std::vector<Segment> segments;
-  for (const DirectoryEntry& entry : entries) {
-    const std::string path = directory + "/" + entry.name;
-    const auto base = BaseOffsetOf(entry.name);
-    if (base && entry.kind == DirectoryEntry::Kind::kFile)
-      segments.push_back({*base, path});
-    else if (entry.name.ends_with(kLogSuffix))
-      Report({path, std::nullopt, "the name is no segment's", ""});
+  for (const auto& [name, kind] : entries) {
+    const bool is_file = kind == DirectoryEntry::Kind::kFile;
+    if (const auto base = BaseOffsetOf(name); is_file && base) {
+      segments.push_back({*base, directory + "/" + name});
+    } else if (!is_file) {
+      Report({directory + "/" + name, std::nullopt, "the name is not the broker's; it leaves it alone", ""});
+    } else if (!BaseOffsetOf(name, "index") && !BaseOffsetOf(name, "timeindex")) {
+      ASSIGN_OR_RETURN(const auto problem, CheckLogFile(files_, directory, name));
+      if (problem && problem->disposable) {
+        RETURN_IF_ERROR(ReportDisposable(directory + "/" + name, problem->problem, state));
+      } else if (problem) {
+        Report({directory + "/" + name, std::nullopt, problem->problem, ""});
+      }
+    }
   }
   std::sort(segments.begin(), segments.end(),
             [](const Segment& a, const Segment& b) { return a.base_offset < b.base_offset; });
+  // Of a replacement that was made and not finished: the next start removes what was replaced.
+  const auto swap = storage::ReadSwapRecord(files_, directory);
+  if (!swap.ok()) return segments;
+  const Offset first = swap->segment.base_offset;
+  const std::string fresh = storage::SegmentPath(directory, first, storage::kCleanedSuffix);
+  if (files_.Open(fresh, storage::OpenMode::kRead).ok()) return segments;
+  std::erase_if(segments, [&](const Segment& segment) {
+    return segment.base_offset > first && segment.base_offset < swap->end;
+  });
   return segments;
 }
 
-absl::Status Fsck::CheckPartition(const std::string& directory, const std::string& quarantine_name) {
+absl::Status Fsck::CheckPartition(const std::string& directory, TopicPartition partition) {
   ++report_.partitions;
-  ASSIGN_OR_RETURN(const std::vector<Segment> segments, FindSegments(directory));
   LogState state;
-  state.quarantine_name = quarantine_name;
+  state.quarantine_name = partition.topic.ToString() + "-" + std::to_string(partition.partition);
+  ASSIGN_OR_RETURN(const std::vector<Segment> segments, FindSegments(directory, state));
+  if (const auto known = clean_.find(partition); known != clean_.end()) {
+    RETURN_IF_ERROR(CheckAgainst(known->second, directory));
+  }
   for (const Segment& segment : segments) {
     if (state.next && segment.base_offset != *state.next) {
       Report({segment.path, std::nullopt,
@@ -150,6 +169,26 @@ absl::Status Fsck::CheckPartition(const std::string& directory, const std::strin
   return absl::OkStatus();
 }
 
+// What a clean shutdown left must be there still, or the broker takes no more writes for this log.
+absl::Status Fsck::CheckAgainst(const storage::LogSummary& known, const std::string& directory) {
+  for (const storage::SegmentSummary& segment : known.segments) {
+    const std::string path = storage::SegmentPath(directory, segment.base_offset, "log");
+    const auto file = files_.Open(path, storage::OpenMode::kRead);
+    if (file.status().code() == absl::StatusCode::kNotFound) {
+      Report({path, std::nullopt, "the last shutdown left this segment, and it is gone", ""});
+      continue;
+    }
+    RETURN_IF_ERROR(file.status());
+    ASSIGN_OR_RETURN(const std::uint64_t size, (*file)->Size());
+    if (size == segment.size) continue;
+    Report({path, std::nullopt,
+            "the last shutdown left " + std::to_string(segment.size) + " bytes, and it has " +
+                std::to_string(size) + "; without the file 'clean' the next start recovers the log",
+            ""});
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Fsck::CheckSegment(const Segment& segment, const Segment* following, LogState& state) {
   ++report_.segments;
   ASSIGN_OR_RETURN(const auto file, files_.Open(segment.path, storage::OpenMode::kRead));
@@ -157,7 +196,8 @@ absl::Status Fsck::CheckSegment(const Segment& segment, const Segment* following
   report_.bytes += size;
   ASSIGN_OR_RETURN(IndexCheck index,
                    IndexCheck::Load(files_, segment.Sibling("index"), segment.base_offset, size));
-  BatchWalk walk(*file, size);
+  BatchWalk walk(*file, size, segment.base_offset,
+                 following ? std::optional(following->base_offset) : std::nullopt);
   while (true) {
     ASSIGN_OR_RETURN(const auto stretch, walk.Next());
     if (!stretch) break;
@@ -173,11 +213,12 @@ absl::Status Fsck::CheckSegment(const Segment& segment, const Segment* following
   }
   const std::string times = segment.Sibling("timeindex");
   ASSIGN_OR_RETURN(const std::string problem, CheckIndexFile(files_, times, "HRTI", segment.base_offset));
-  RETURN_IF_ERROR(ReportIndex(segment.Sibling("index"), index.problem(), state));
-  return ReportIndex(times, problem, state);
+  RETURN_IF_ERROR(ReportDisposable(segment.Sibling("index"), index.problem(), state));
+  return ReportDisposable(times, problem, state);
 }
 
-absl::Status Fsck::ReportIndex(const std::string& path, const std::string& problem, const LogState& state) {
+absl::Status Fsck::ReportDisposable(const std::string& path, const std::string& problem,
+                                    const LogState& state) {
   if (problem.empty()) return absl::OkStatus();
   Finding finding{path, std::nullopt, problem + "; the broker rebuilds it", ""};
   if (repair_) {
@@ -201,12 +242,6 @@ void Fsck::CheckContinues(const Segment& segment, const Stretch& stretch, LogSta
     return;
   }
   const RecordBatchView& batch = *stretch.batch;
-  if (state.next && batch.base_offset() != *state.next) {
-    Report({segment.path, stretch.position,
-            "the batch begins at offset " + std::to_string(batch.base_offset()) + ", expected " +
-                std::to_string(*state.next),
-            ""});
-  }
   ++report_.batches;
   report_.records += static_cast<std::uint64_t>(batch.record_count());
   state.next = batch.last_offset() + 1;
