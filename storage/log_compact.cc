@@ -15,12 +15,6 @@ namespace {
 
 constexpr std::string_view kProgressFile = "compacted";
 
-SegmentSummary SummaryOf(const Segment& segment) {
-  const SegmentTimes times = segment.times();
-  return {segment.base_offset(), segment.written().position, times.first_append, times.last_append,
-          times.max_timestamp};
-}
-
 }  // namespace
 
 const CompactionProgress& Log::State::LoadProgress() {
@@ -51,7 +45,7 @@ absl::StatusOr<std::unique_ptr<CompactionPlan>> Log::PlanCompaction() {
   if (!state.options.compact) return nullptr;
   const State::Segments segments = state.AllSegments();
   std::vector<SegmentSummary> summaries;
-  for (const std::shared_ptr<Segment>& segment : segments) summaries.push_back(SummaryOf(*segment));
+  for (const std::shared_ptr<Segment>& segment : segments) summaries.push_back(segment->Summary());
   Offset limit = state.high_watermark.load();
   if (!state.unsynced.empty()) limit = std::min(limit, state.unsynced.front()->base_offset());
   const TimestampMs now = state.environment.clock->WallNow();

@@ -149,9 +149,7 @@ absl::StatusOr<LogSummary> Log::Close() {
   summary.offsets = offsets();
   if (const std::shared_ptr<Segment> active = state.Active()) active->StoreIndexes();
   for (const std::shared_ptr<Segment>& segment : state.AllSegments()) {
-    const SegmentTimes times = segment->times();
-    summary.segments.push_back({segment->base_offset(), segment->written().position, times.first_append,
-                                times.last_append, times.max_timestamp});
+    summary.segments.push_back(segment->Summary());
   }
   summary.has_producers = state.producers.size() > 0;
   if (summary.has_producers) {

@@ -89,9 +89,7 @@ absl::StatusOr<std::size_t> Log::ApplyRetention() {
   const State::Segments segments = state.AllSegments();
   std::vector<SegmentSummary> summaries;
   for (const std::shared_ptr<Segment>& segment : segments) {
-    const SegmentTimes times = segment->times();
-    summaries.push_back({segment->base_offset(), segment->written().position, times.first_append,
-                         times.last_append, times.max_timestamp});
+    summaries.push_back(segment->Summary());
   }
   std::size_t count = SegmentsToDelete(summaries, state.options, now);
   // What readers may not see yet is not retention's to take.

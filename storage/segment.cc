@@ -113,6 +113,11 @@ SegmentTimes Segment::times() const {
   return times_;
 }
 
+SegmentSummary Segment::Summary() const {
+  const core::MutexLock lock(mutex_);
+  return {base_offset_, written_.position, times_.first_append, times_.last_append, times_.max_timestamp};
+}
+
 PublishedEnd Segment::published() const {
   const core::MutexLock lock(mutex_);
   return published_;

@@ -94,6 +94,7 @@ class Segment {
   // Where the next batch goes.
   BatchPlace written() const HEADRACE_EXCLUDES(mutex_);
   SegmentTimes times() const HEADRACE_EXCLUDES(mutex_);
+  SegmentSummary Summary() const HEADRACE_EXCLUDES(mutex_);
   // Indexes built elsewhere, by recovery; they end where the segment does.
   void SetIndexes(ScannedIndexes indexes) HEADRACE_EXCLUDES(mutex_);
 
