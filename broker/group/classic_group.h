@@ -71,7 +71,10 @@ class ClassicGroup {
                  Actions& actions);
   void ReplaceStatic(const JoinRequest& request, const std::string& new_id, JoinCallback done, Time now,
                      Actions& actions);
-  void AwaitJoin(Member& member, const JoinRequest& request, JoinCallback done, Time now, Actions& actions);
+  void AwaitJoin(Member& member, JoinCallback done, Time now, Actions& actions);
+  static void Store(Member& member, const JoinRequest& request);
+  // What it asks for in the chosen protocol, as far as its bytes can be read.
+  std::set<std::string> SubscribedTopics(const Member& member) const;
   JoinOutcome Answer(const Member& member) const;
   void RemoveMember(const std::string& id, ErrorCode error, Time now, Actions& actions);
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "broker/group/classic_group.h"
+#include "broker/group/member_bytes.h"
 #include "protocol/core/status_macros.h"
 
 namespace headrace::group {
@@ -15,16 +16,20 @@ void Refuse(const JoinCallback& done, ErrorCode error, const std::string& member
   actions.push_back([done, outcome] { done(outcome); });
 }
 
+// Null: it is not among them.
+const JoinProtocol* Find(const std::vector<JoinProtocol>& protocols, const std::string& name) {
+  const auto found = std::find_if(protocols.begin(), protocols.end(),
+                                  [&](const JoinProtocol& each) { return each.name == name; });
+  return found == protocols.end() ? nullptr : &*found;
+}
+
 }  // namespace
 
 bool ClassicGroup::Supported(const std::vector<JoinProtocol>& protocols,
                              const std::string& but_member) const {
   return std::any_of(protocols.begin(), protocols.end(), [&](const JoinProtocol& protocol) {
     return std::all_of(members_.begin(), members_.end(), [&](const auto& each) {
-      const auto& known = each.second.protocols;
-      return each.first == but_member ||
-             std::any_of(known.begin(), known.end(),
-                         [&](const JoinProtocol& its) { return its.name == protocol.name; });
+      return each.first == but_member || Find(each.second.protocols, protocol.name) != nullptr;
     });
   });
 }
@@ -87,7 +92,8 @@ void ClassicGroup::AddMember(const JoinRequest& request, const std::string& id, 
   if (leader_.empty()) leader_ = id;
   protocol_type_ = request.protocol_type;
   if (state_ == GroupState::kPreparingRebalance && initial_) member_added_ = true;
-  AwaitJoin(member, request, std::move(done), now, actions);
+  Store(member, request);
+  AwaitJoin(member, std::move(done), now, actions);
 }
 
 void ClassicGroup::JoinKnown(Member& member, const JoinRequest& request, JoinCallback done, Time now,
@@ -96,7 +102,10 @@ void ClassicGroup::JoinKnown(Member& member, const JoinRequest& request, JoinCal
   const bool leads = member.id == leader_;
   const bool answer_now =
       same && (state_ == GroupState::kCompletingRebalance || (state_ == GroupState::kStable && !leads));
-  if (!answer_now) return AwaitJoin(member, request, std::move(done), now, actions);
+  if (!answer_now) {
+    Store(member, request);
+    return AwaitJoin(member, std::move(done), now, actions);
+  }
   member.deadline = now + member.session_timeout;
   actions.push_back([done = std::move(done), outcome = Answer(member)] { done(outcome); });
 }
@@ -117,13 +126,13 @@ void ClassicGroup::ReplaceStatic(const JoinRequest& request, const std::string& 
   if (unsynced_.erase(old_id) > 0) unsynced_.insert(new_id);
   const bool led = leader_ == old_id;
   if (led) leader_ = new_id;
-  const bool same = member.protocols == request.protocols;
-  if (state_ != GroupState::kStable || !same)
-    return AwaitJoin(member, request, std::move(done), now, actions);
+  const std::set<std::string> topics = SubscribedTopics(member);
+  Store(member, request);
+  // A client's own bookkeeping in the bytes may differ after its restart, such as the generation it last saw.
+  const bool keeps_assignment =
+      state_ == GroupState::kStable && SelectProtocol() == protocol_ && SubscribedTopics(member) == topics;
+  if (!keeps_assignment) return AwaitJoin(member, std::move(done), now, actions);
 
-  member.client = request.client;
-  member.session_timeout = request.session_timeout;
-  member.rebalance_timeout = request.rebalance_timeout;
   member.deadline = now + member.session_timeout;
   JoinOutcome outcome = Answer(member);
   if (led && request.skip_assignment_supported) outcome.skip_assignment = true;
@@ -134,15 +143,23 @@ void ClassicGroup::ReplaceStatic(const JoinRequest& request, const std::string& 
   actions.push_back([done = std::move(done), outcome] { done(outcome); });
 }
 
-void ClassicGroup::AwaitJoin(Member& member, const JoinRequest& request, JoinCallback done, Time now,
-                             Actions& actions) {
-  if (member.join) {  // asked twice: the former connection is gone
-    Refuse(std::exchange(member.join, nullptr), ErrorCode::kRebalanceInProgress, member.id, actions);
-  }
+void ClassicGroup::Store(Member& member, const JoinRequest& request) {
   member.client = request.client;
   member.protocols = request.protocols;
   member.session_timeout = request.session_timeout;
   member.rebalance_timeout = request.rebalance_timeout;
+}
+
+std::set<std::string> ClassicGroup::SubscribedTopics(const Member& member) const {
+  const JoinProtocol* chosen = Find(member.protocols, protocol_);
+  const std::vector<std::string> topics = DecodeSubscription(chosen ? chosen->metadata : "");
+  return {topics.begin(), topics.end()};
+}
+
+void ClassicGroup::AwaitJoin(Member& member, JoinCallback done, Time now, Actions& actions) {
+  if (member.join) {  // asked twice: the former connection is gone
+    Refuse(std::exchange(member.join, nullptr), ErrorCode::kRebalanceInProgress, member.id, actions);
+  }
   member.join = std::move(done);
   member.deadline = now + (member.fresh ? settings_->new_member_timeout : member.session_timeout);
   if (state_ == GroupState::kPreparingRebalance) {
@@ -254,9 +271,8 @@ JoinOutcome ClassicGroup::Answer(const Member& member) const {
   outcome.member_id = member.id;
   if (member.id != leader_) return outcome;
   for (const auto& [id, each] : members_) {
-    const auto chosen = std::find_if(each.protocols.begin(), each.protocols.end(),
-                                     [&](const JoinProtocol& its) { return its.name == protocol_; });
-    if (chosen != each.protocols.end()) outcome.members.push_back({id, each.instance_id, chosen->metadata});
+    const JoinProtocol* chosen = Find(each.protocols, protocol_);
+    if (chosen != nullptr) outcome.members.push_back({id, each.instance_id, chosen->metadata});
   }
   return outcome;
 }

@@ -85,6 +85,11 @@ class Broker {
   Coordinator coordinator_;
 };
 
+// A subscription to one topic with a name of two bytes, and what a client writes behind the topics.
+std::string SubscriptionTo(const std::string& topic, const std::string& bookkeeping) {
+  return std::string("\0\1\0\0\0\1\0\2", 8) + topic + bookkeeping;
+}
+
 }  // namespace
 
 TEST_CASE("Classic: a dynamic member is first told its id") {
@@ -165,6 +170,30 @@ TEST_CASE("Classic: a static member comes back without a rebalance, and its form
   CHECK(broker.State() == GroupState::kStable);
   CHECK(broker.coordinator().Heartbeat({"g", 1, a->join.member_id, "one"}) == ErrorCode::kFencedInstanceId);
   CHECK(broker.Sync(again->join)->sync.assignment == "for " + a->join.member_id);
+}
+
+TEST_CASE("Classic: a static member's own bookkeeping may differ when it is back, but not its topics") {
+  Broker broker;
+  JoinRequest request = broker.Request("a");
+  request.instance_id = "one";
+  request.protocols = {{"range", SubscriptionTo("t1", "generation -1")}};
+  const auto a = broker.Join(request);
+  broker.Sync(a->join, true);
+  request.protocols = {{"range", SubscriptionTo("t1", "generation 1")}, {"sticky", ""}};
+  const auto again = broker.Join(request);
+  REQUIRE(again->joins == 1);
+  CHECK(again->join.error == ErrorCode::kNone);
+  CHECK(again->join.generation == a->join.generation);
+  CHECK(broker.State() == GroupState::kStable);
+  CHECK(broker.coordinator().Describe("g")->members.at(0).metadata == request.protocols[0].metadata);
+  CHECK(broker.Sync(again->join)->sync.assignment == "for " + a->join.member_id);
+  SECTION("other topics") {
+    request.protocols = {{"range", SubscriptionTo("t2", "generation 1")}};
+  }
+  SECTION("another protocol is chosen") {
+    request.protocols = {{"sticky", SubscriptionTo("t1", "generation 1")}};
+  }
+  CHECK(broker.Join(request)->join.generation == a->join.generation + 1);
 }
 
 TEST_CASE("Classic: refusals") {

@@ -313,23 +313,34 @@ public class Checks {
     Map<String, Object> one = Map.of("group.id", topic, "group.instance.id", "one");
     Map<String, Object> two = Map.of("group.id", topic, "group.instance.id", "two");
     List<ConsumerRecord<byte[], byte[]>> found = new ArrayList<>();
-    try (Consumer<byte[], byte[]> first = consumer(one)) {
-      first.subscribe(List.of(topic));
-      Consumer<byte[], byte[]> second = consumer(two);
-      second.subscribe(List.of(topic));
-      until("each has half", () -> shares(found, first, second).equals(List.of(2, 2)));
-      Set<TopicPartition> before = Set.copyOf(second.assignment());
-      int generation = first.groupMetadata().generationId();
-      second.close();
-      try (Consumer<byte[], byte[]> again = consumer(two)) {
-        again.subscribe(List.of(topic));
-        until("it is back", () -> shares(found, first, again).equals(List.of(2, 2)));
-        expect("its partitions", again.assignment(), before);
-        expect("generation", first.groupMetadata().generationId(), generation);
-      }
+    Consumer<byte[], byte[]> first = consumer(one);
+    first.subscribe(List.of(topic));
+    until("the first has all", () -> shares(found, first).equals(List.of(4)));
+    Consumer<byte[], byte[]> second = consumer(two);
+    second.subscribe(List.of(topic));
+    until("each has half", () -> shares(found, first, second).equals(List.of(2, 2)));
+    // The one that led, then the other: neither asks for what it asked for when it was new.
+    try (Consumer<byte[], byte[]> firstAgain = restarted(topic, one, first, second)) {
+      restarted(topic, two, second, firstAgain).close();
     }
     var members = List.of(new MemberToRemove("one"), new MemberToRemove("two"));
     admin.removeMembersFromConsumerGroup(topic, new RemoveMembersFromConsumerGroupOptions(members)).all().get();
+  }
+
+  /** A static member in the place of `old`: it is back with the same partitions, and nobody rebalances. */
+  Consumer<byte[], byte[]> restarted(String topic, Map<String, Object> settings, Consumer<byte[], byte[]> old,
+      Consumer<byte[], byte[]> other) {
+    List<ConsumerRecord<byte[], byte[]>> found = new ArrayList<>();
+    Set<TopicPartition> before = Set.copyOf(old.assignment());
+    int generation = other.groupMetadata().generationId();
+    old.close();
+    Consumer<byte[], byte[]> again = consumer(settings);
+    again.subscribe(List.of(topic));
+    until("it is back", () -> shares(found, other, again).equals(List.of(2, 2)));
+    expect("its partitions", again.assignment(), before);
+    expect("generation", again.groupMetadata().generationId(), generation);
+    expect("the other's generation", other.groupMetadata().generationId(), generation);
+    return again;
   }
 
   /** Runs the program `headrace` of the broker under test to its end. */
