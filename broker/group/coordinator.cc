@@ -247,9 +247,11 @@ ConsumerHeartbeatOutcome Coordinator::ConsumerHeartbeat(const ConsumerHeartbeatR
   return outcome;
 }
 
-ErrorCode Coordinator::CheckCommit(const CommitCheck& check) {
+ErrorCode Coordinator::CheckFetch(const CommitCheck& check) {
   const core::MutexLock lock(mutex_);
-  return Check(check);
+  const auto found = groups_.find(check.group_id);
+  const bool known = found != groups_.end() && std::holds_alternative<ConsumerGroup>(found->second);
+  return known ? Check(check) : ErrorCode::kNone;
 }
 
 ErrorCode Coordinator::Commit(const CommitCheck& check, const std::function<void()>& append) {
@@ -287,10 +289,9 @@ ErrorCode Coordinator::Check(const CommitCheck& check) {
     const Time now = clock_.MonotonicNow();
     return std::visit([&](auto& group) { return group.CheckCommit(check, now); }, found->second);
   }
-  // No member is known here: only those who never were one may commit.
-  return check.generation_or_epoch < 0 && check.member_id.empty() ? ErrorCode::kNone
-         : check.generation_or_epoch >= 0                         ? ErrorCode::kIllegalGeneration
-                                                                  : ErrorCode::kUnknownMemberId;
+  // No member is known here: only those who never were one may commit, the others are to join again.
+  const bool outside = check.generation_or_epoch < 0 && check.member_id.empty();
+  return outside ? ErrorCode::kNone : ErrorCode::kUnknownMemberId;
 }
 
 bool Coordinator::RemoveMembers(const std::string& group_id) {

@@ -61,11 +61,12 @@ class Coordinator {
   ConsumerHeartbeatOutcome ConsumerHeartbeat(const ConsumerHeartbeatRequest& request)
       HEADRACE_EXCLUDES(mutex_);
 
-  // Whether this member, or whoever is none, may commit; kNone: yes.
-  ErrorCode CheckCommit(const CommitCheck& check) HEADRACE_EXCLUDES(mutex_);
-  // The same, and if so calls `append`, which puts the commit in its queue and no more: it is called under
-  // the lock, so that a seek sees every commit either queued or refused. COORDINATOR_LOAD_IN_PROGRESS, which
-  // clients repeat, during a seek.
+  // Whether this member of the consumer protocol may see the group's positions. A group that is not known
+  // lets it: after a restart of the broker it is told by its next heartbeat to join again.
+  ErrorCode CheckFetch(const CommitCheck& check) HEADRACE_EXCLUDES(mutex_);
+  // Whether this member, or whoever is none, may commit; if so calls `append`, which puts the commit in its
+  // queue and no more: it is called under the lock, so that a seek sees every commit either queued or
+  // refused. COORDINATOR_LOAD_IN_PROGRESS, which clients repeat, during a seek.
   ErrorCode Commit(const CommitCheck& check, const std::function<void()>& append) HEADRACE_EXCLUDES(mutex_);
   // Moves a group: BeginSeek refuses commits from here on, and calls `append` as Commit does; EndSeek, once
   // what was appended can be fetched, lets commits through again, and if `moved` removes every member as

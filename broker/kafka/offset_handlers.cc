@@ -106,7 +106,7 @@ OffsetFetchResponse::Group FetchGroup(const Request& request, const OffsetFetchR
   OffsetFetchResponse::Group answered;
   answered.group_id = asked.group_id;
   if (asked.member_id && asked.member_epoch >= 0) {
-    answered.error = services.groups->CheckCommit({asked.group_id, *asked.member_id, {}, asked.member_epoch});
+    answered.error = services.groups->CheckFetch({asked.group_id, *asked.member_id, {}, asked.member_epoch});
     if (answered.error != ErrorCode::kNone) return answered;
   }
   if (!asked.topics) {

@@ -65,9 +65,6 @@ DECIDED = [
      {"sequences: the last once more, with another record": ((0, 10, True, 0), 87)}),
     ("Headrace sends whole batches; Apache Kafka cuts the last one short, and clients throw that away",
      {"fetch: a limit within the second batch": ((0, 0, [(0, 6, 0, 500)]), (0, 0, [(0, 6, 0, 380)]))}),
-    ("ILLEGAL_GENERATION and UNKNOWN_MEMBER_ID both make a member join again; a group of positions alone is "
-     "no group to the coordinator",
-     {"commit: with a generation in such a group": (25, 22)}),
     ("Apache Kafka still keeps positions under no name, for clients before 2.2; here a group has a name",
      {"commit: with no name of a group": (0, 24), "delete group: with no name": ([0], [69])}),
     ("a group without members is gone with its last position",

@@ -290,6 +290,53 @@ TEST_CASE("A member of Kafka's consumer protocol and a native one share a group"
   CHECK(Eventually([&] { return one.partitions() == 1; }));
 }
 
+TEST_CASE("A Kafka consumer whose broker was killed sees its positions, and may not commit before it joins") {
+  const TempDir directory;
+  const std::vector<std::string> arguments = {"--data", directory / "data", "--set", "port=0",
+                                              "--ready-json"};
+  std::optional<BrokerProcess> broker(std::in_place, arguments);
+  REQUIRE(broker->ready());
+  CreateOrders(ClientOptions(broker->address()), 1);
+  kafka::ConsumerGroupHeartbeatRequest beat;
+  beat.group_id = "billing";
+  beat.member_id = "me";
+  beat.rebalance_timeout_ms = 10'000;
+  beat.subscribed_names = {"orders"};
+  beat.owned.emplace();
+  kafka::OffsetCommitRequest commit;
+  commit.group_id = beat.group_id;
+  commit.member_id = beat.member_id;
+  commit.topics = {{"orders", {}, {{0, 7, -1, {}}}}};
+  const auto committed = [&](KafkaClient& kafka) {
+    const auto answer = kafka.Call<kafka::OffsetCommitResponse>(kafka::ApiKey::kOffsetCommit, 9, commit);
+    REQUIRE(answer);
+    return answer->topics.at(0).partitions.at(0).error;
+  };
+  {
+    KafkaClient kafka(broker->port());
+    const auto joined =
+        kafka.Call<kafka::ConsumerGroupHeartbeatResponse>(kafka::ApiKey::kConsumerGroupHeartbeat, 0, beat);
+    REQUIRE(joined);
+    commit.generation_or_epoch = joined->member_epoch;
+    REQUIRE(committed(kafka) == ErrorCode::kNone);
+  }
+  broker->Kill();
+  broker.emplace(arguments);
+  REQUIRE(broker->ready());
+  KafkaClient kafka(broker->port());
+  CHECK(committed(kafka) == ErrorCode::kUnknownMemberId);
+  kafka::OffsetFetchRequest fetch;
+  kafka::OffsetFetchRequest::Group& asked = fetch.groups.emplace_back();
+  asked.group_id = beat.group_id;
+  asked.member_id = beat.member_id;
+  asked.member_epoch = commit.generation_or_epoch;
+  asked.topics.emplace().push_back({"orders", {}, {0}});
+  const auto fetched = kafka.Call<kafka::OffsetFetchResponse>(kafka::ApiKey::kOffsetFetch, 9, fetch);
+  REQUIRE(fetched);
+  CHECK(fetched->groups.at(0).error == ErrorCode::kNone);
+  CHECK(fetched->groups.at(0).topics.at(0).partitions.at(0).offset == 7);
+}
+
 TEST_CASE("The example of a group's member reads what is sent; once it is killed, another goes on") {
   const BrokerProcess broker({"--ephemeral"});
   REQUIRE(broker.ready());

@@ -65,7 +65,7 @@ class Broker {
     return coordinator_.Heartbeat({"g", joined.generation, joined.member_id, std::nullopt});
   }
   ErrorCode Commit(const JoinOutcome& joined) {
-    return coordinator_.CheckCommit({"g", joined.member_id, std::nullopt, joined.generation});
+    return coordinator_.Commit({"g", joined.member_id, std::nullopt, joined.generation}, [] {});
   }
   void Pass(Milliseconds time) {
     clock_.Advance(time);
@@ -237,7 +237,7 @@ TEST_CASE("Classic: once its members are removed, nobody commits under a former 
   CHECK(broker.coordinator().RemoveMembers("g"));
   CHECK(broker.Commit(a->join) == ErrorCode::kUnknownMemberId);
   CHECK(broker.Beat(a->join) == ErrorCode::kUnknownMemberId);
-  CHECK(broker.coordinator().CheckCommit({"g", "", std::nullopt, -1}) == ErrorCode::kNone);
+  CHECK(broker.coordinator().Commit({"g", "", std::nullopt, -1}, [] {}) == ErrorCode::kNone);
 }
 
 TEST_CASE("Classic: every join and sync is answered exactly once, whatever happens") {

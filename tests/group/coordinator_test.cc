@@ -65,6 +65,19 @@ TEST_CASE("Coordinator: no more groups than the limit, but empty ones make room"
   CHECK(JoinError(coordinator, "h") == ErrorCode::kNone);
 }
 
+TEST_CASE("Coordinator: a member it does not know is sent to join again, and meanwhile sees positions") {
+  testing::FakeClock clock;
+  Coordinator coordinator(Settings(), clock, OneTopic);
+  const CommitCheck check{"g", "m", std::nullopt, 3};  // as after a restart of the broker
+  CHECK(coordinator.Commit(check, [] { FAIL("it may not"); }) == ErrorCode::kUnknownMemberId);
+  CHECK(coordinator.CheckFetch(check) == ErrorCode::kNone);
+  CHECK(coordinator.Commit({"g", "", std::nullopt, -1}, [] {}) == ErrorCode::kNone);  // is no member
+  ConsumerHeartbeatRequest other = FirstBeat("g");
+  other.member_id = "n";
+  CHECK(coordinator.ConsumerHeartbeat(other).error == ErrorCode::kNone);
+  CHECK(coordinator.CheckFetch(check) == ErrorCode::kUnknownMemberId);
+}
+
 TEST_CASE("Coordinator: who waits when it stops is told so") {
   testing::FakeClock clock;
   Coordinator coordinator(Settings(), clock, OneTopic);

@@ -178,7 +178,7 @@ TEST_CASE("Seek: a commit that is on its way to the disk is where the group stoo
 TEST_CASE("Seek: every member is removed, and none commits under its former id") {
   Fixture f;
   const std::int32_t epoch = f.Beat(kJoinEpoch).member_epoch;
-  CHECK(f.groups.CheckCommit({"g", "m", {}, epoch}) == ErrorCode::kNone);
+  CHECK(f.groups.Commit({"g", "m", {}, epoch}, [] {}) == ErrorCode::kNone);
   const auto outcome = f.Move(SeekTarget::kOffset, 3);
   REQUIRE(outcome.ok());
   CHECK(outcome->members_removed == 1);

@@ -59,7 +59,7 @@ ErrorCode PutCommitCheck(group::Coordinator& coordinator, const native::CommitOf
   check.group_id = request.consumer();
   check.member_id = request.member_id();
   check.generation_or_epoch = request.member_id().empty() ? -1 : request.member_epoch();
-  return coordinator.CheckCommit(check);
+  return coordinator.Commit(check, [] {});
 }
 
 FakeGroups::FakeGroups(std::uint32_t partitions) : partitions_(partitions) {
