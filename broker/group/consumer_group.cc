@@ -372,6 +372,7 @@ GroupDescription ConsumerGroup::Describe() const {
     each.member_epoch = member.epoch;
     each.topic_names.assign(member.topic_names.begin(), member.topic_names.end());
     each.topic_regex = member.topic_regex;
+    each.subscribed = member.subscribed;
     each.assigned = member.assigned;
     if (const auto target = target_.find(id); target != target_.end()) each.target = target->second;
     description.members.push_back(std::move(each));

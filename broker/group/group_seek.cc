@@ -1,13 +1,10 @@
 #include "broker/group/group_seek.h"
 
-#include <re2/re2.h>
-
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "absl/strings/str_cat.h"
-#include "broker/group/member_bytes.h"
+#include "broker/group/group_view.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/mutex.h"
 #include "protocol/core/status_macros.h"
@@ -17,22 +14,6 @@ namespace {
 
 using Topics = std::map<std::string, topic::TopicPtr>;
 
-void AddSubscribed(const GroupDescription& group, const MemberDescription& member,
-                   const topic::TopicRegistry& topics, std::set<std::string>& names) {
-  const std::vector<std::string> subscribed =
-      group.type == GroupType::kClassic ? DecodeSubscription(member.metadata) : member.topic_names;
-  names.insert(subscribed.begin(), subscribed.end());
-  if (group.type == GroupType::kClassic) {
-    for (const auto& [name, partitions] : DecodeAssignment(member.assignment)) names.insert(name);
-  }
-  if (member.topic_regex.empty()) return;
-  const RE2 regex(member.topic_regex, RE2::Quiet);
-  for (const topic::TopicPtr& each : topics.All()) {
-    // As the group assigns them: topics of the broker's own are read by name only.
-    if (!each->name.starts_with("__") && RE2::FullMatch(each->name, regex)) names.insert(each->name);
-  }
-}
-
 // Every topic that the group has committed, is assigned or subscribes to, if it exists.
 Topics TopicsOf(const Coordinator& groups, const OffsetStore& offsets, const topic::TopicRegistry& topics,
                 const std::string& group_id) {
@@ -41,14 +22,9 @@ Topics TopicsOf(const Coordinator& groups, const OffsetStore& offsets, const top
     if (each != nullptr) found.emplace(each->name, std::move(each));
   };
   for (const auto& [partition, committed] : offsets.All(group_id)) add(topics.Find(partition.topic));
-  const std::optional<GroupDescription> described = groups.Describe(group_id);
-  if (!described) return found;
-  std::set<std::string> names;
-  for (const MemberDescription& member : described->members) {
-    AddSubscribed(*described, member, topics, names);
-    for (const TopicPartition& partition : member.assigned) add(topics.Find(partition.topic));
+  if (const std::optional<GroupDescription> described = groups.Describe(group_id)) {
+    for (const TopicId& id : TopicsRead(*described, topics)) add(topics.Find(id));
   }
-  for (const std::string& name : names) add(topics.Find(name));
   return found;
 }
 

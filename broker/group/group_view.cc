@@ -1,7 +1,6 @@
 #include "broker/group/group_view.h"
 
-#include <set>
-
+#include "broker/group/member_bytes.h"
 #include "protocol/core/record_iterator.h"
 
 namespace headrace::group {
@@ -73,6 +72,21 @@ std::vector<GroupDescription> ListAll(const Coordinator& groups, const OffsetSto
     if (!known.contains(name)) all.push_back(OnlyOffsets(name));
   }
   return all;
+}
+
+std::set<TopicId> TopicsRead(const GroupDescription& group, const topic::TopicRegistry& topics) {
+  std::set<TopicId> read;
+  const auto add = [&](const std::string& name) {
+    if (const topic::TopicPtr found = topics.Find(name)) read.insert(found->id);
+  };
+  for (const MemberDescription& member : group.members) {
+    read.insert(member.subscribed.begin(), member.subscribed.end());
+    for (const TopicPartition& each : member.assigned) read.insert(each.topic);
+    if (group.type != GroupType::kClassic) continue;
+    for (const std::string& name : DecodeSubscription(member.metadata)) add(name);
+    for (const auto& [name, partitions] : DecodeAssignment(member.assignment)) add(name);
+  }
+  return read;
 }
 
 std::optional<TimestampMs> TimestampAt(const topic::Partition& partition, Offset offset,

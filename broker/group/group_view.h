@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,9 @@ std::optional<GroupDescription> DescribeAny(const Coordinator& groups, const Off
                                             const std::string& group_id);
 // Without members.
 std::vector<GroupDescription> ListAll(const Coordinator& groups, const OffsetStore& offsets);
+
+// The topics that its members subscribe to or are assigned, as far as they are known.
+std::set<TopicId> TopicsRead(const GroupDescription& group, const topic::TopicRegistry& topics);
 
 // The timestamp of the first readable record from `offset` on; nullopt if there is none, or it cannot be
 // read. Blocking.

@@ -169,6 +169,7 @@ struct MemberDescription {
   std::int32_t member_epoch = 0;
   std::vector<std::string> topic_names;
   std::string topic_regex;
+  std::set<TopicId> subscribed;  // what names and regex come to
   Partitions assigned;
   Partitions target;
 };

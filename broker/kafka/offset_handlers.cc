@@ -1,10 +1,10 @@
 // OffsetCommit, OffsetFetch, OffsetDelete: where groups stand.
-#include <algorithm>
 #include <map>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "broker/group/coordinator.h"
-#include "broker/group/member_bytes.h"
+#include "broker/group/group_view.h"
 #include "broker/group/offset_store.h"
 #include "broker/kafka/handlers.h"
 #include "protocol/core/error_code.h"
@@ -131,19 +131,6 @@ OffsetFetchResponse::Group FetchGroup(const Request& request, const OffsetFetchR
   return answered;
 }
 
-bool Subscribes(const group::GroupDescription& group, const group::MemberDescription& member,
-                const std::string& topic) {
-  const std::vector<std::string> names = group.type == group::GroupType::kClassic
-                                             ? group::DecodeSubscription(member.metadata)
-                                             : member.topic_names;
-  return std::find(names.begin(), names.end(), topic) != names.end();
-}
-
-bool IsSubscribed(const std::optional<group::GroupDescription>& group, const std::string& topic) {
-  return group && std::any_of(group->members.begin(), group->members.end(),
-                              [&](const auto& member) { return Subscribes(*group, member, topic); });
-}
-
 }  // namespace
 
 void HandleOffsetCommit(const Request& request, OffsetCommitRequest message) {
@@ -185,6 +172,8 @@ void HandleOffsetDelete(const Request& request, OffsetDeleteRequest message) {
     response.error = ErrorCode::kNonEmptyGroup;
   }
   if (response.error != ErrorCode::kNone) return Answer(request, response);
+  std::set<TopicId> read;
+  if (group) read = group::TopicsRead(*group, *services.topics);
   std::vector<TopicPartition> deleted;
   for (const OffsetDeleteRequest::Topic& asked : message.topics) {
     OffsetDeleteResponse::Topic& answered = response.topics.emplace_back();
@@ -193,8 +182,7 @@ void HandleOffsetDelete(const Request& request, OffsetDeleteRequest message) {
     for (const OffsetDeleteRequest::Partition& partition : asked.partitions) {
       ErrorCode error = ErrorCode::kNone;
       if (topic == nullptr || !Has(*topic, partition.index)) error = ErrorCode::kUnknownTopicOrPartition;
-      if (error == ErrorCode::kNone && IsSubscribed(group, asked.name))
-        error = ErrorCode::kGroupSubscribedToTopic;
+      if (error == ErrorCode::kNone && read.contains(topic->id)) error = ErrorCode::kGroupSubscribedToTopic;
       if (error == ErrorCode::kNone) deleted.push_back({topic->id, partition.index});
       answered.partitions.push_back({partition.index, error});
     }

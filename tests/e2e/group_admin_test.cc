@@ -248,6 +248,46 @@ TEST_CASE("group seek: where a group was before is known after kill -9") {
   CHECK(Committed(ClientOptions(broker->address())) == 6);
 }
 
+TEST_CASE("Kafka's OffsetDelete: a topic that members read keeps its positions, named or matched") {
+  const BrokerProcess broker({"--ephemeral"});
+  REQUIRE(broker.ready());
+  Fill(ClientOptions(broker.address()), 1);
+  auto admin = Admin::Connect(ClientOptions(broker.address()));
+  REQUIRE(admin);
+  REQUIRE(admin->CreateTopic("invoices"));
+  KafkaClient kafka(broker.port());
+  kafka::ConsumerGroupHeartbeatRequest beat;
+  beat.group_id = "billing";
+  beat.member_id = "me";
+  beat.rebalance_timeout_ms = 10'000;
+  beat.owned.emplace();
+  if (GENERATE(false, true)) {
+    beat.subscribed_regex = "ord.*";
+  } else {
+    beat.subscribed_names = {"orders"};
+  }
+  const auto joined =
+      kafka.Call<kafka::ConsumerGroupHeartbeatResponse>(kafka::ApiKey::kConsumerGroupHeartbeat, 1, beat);
+  REQUIRE(joined);
+  REQUIRE(joined->error == ErrorCode::kNone);
+  kafka::OffsetCommitRequest commit;
+  commit.group_id = beat.group_id;
+  commit.member_id = beat.member_id;
+  commit.generation_or_epoch = joined->member_epoch;
+  commit.topics = {{"orders", {}, {{0, 1, -1, {}}}}, {"invoices", {}, {{0, 0, -1, {}}}}};
+  REQUIRE(kafka.Call<kafka::OffsetCommitResponse>(kafka::ApiKey::kOffsetCommit, 9, commit));
+
+  kafka::OffsetDeleteRequest remove;
+  remove.group_id = beat.group_id;
+  remove.topics = {{"orders", {}, {{0}}}, {"invoices", {}, {{0}}}};
+  const auto removed = kafka.Call<kafka::OffsetDeleteResponse>(kafka::ApiKey::kOffsetDelete, 0, remove);
+  REQUIRE(removed);
+  REQUIRE(removed->topics.size() == 2);
+  CHECK(removed->topics[0].partitions.at(0).error == ErrorCode::kGroupSubscribedToTopic);
+  CHECK(removed->topics[1].partitions.at(0).error == ErrorCode::kNone);
+  CHECK(Committed(ClientOptions(broker.address())) == 1);
+}
+
 TEST_CASE("group: what is wrong is said") {
   const BrokerProcess broker({"--ephemeral"});
   REQUIRE(broker.ready());

@@ -59,15 +59,16 @@ class Fixture {
     const auto found = store.Find("g", partition);
     return found ? found->offset : -1;
   }
-  // A member of the consumer protocol, reading "t".
-  ConsumerHeartbeatOutcome Beat(std::int32_t epoch) {
+  // A member of the consumer protocol, reading "t", or what a regex matches.
+  ConsumerHeartbeatOutcome Beat(std::int32_t epoch, std::optional<std::string> regex = std::nullopt) {
     ConsumerHeartbeatRequest request;
     request.group_id = "g";
     request.member_id = "m";
     request.member_epoch = epoch;
     if (epoch == kJoinEpoch) {
       request.rebalance_timeout = Milliseconds(60'000);
-      request.topic_names = {{"t"}};
+      if (!regex) request.topic_names = {{"t"}};
+      request.topic_regex = std::move(regex);
       request.owned = Partitions{};
     }
     return groups.ConsumerHeartbeat(request);
@@ -118,6 +119,16 @@ TEST_CASE("Seek: without topics it is all that the group has committed or reads,
   CHECK(f.Plan(SeekTarget::kLatest)->size() == 1);
   CHECK(f.Beat(kJoinEpoch).error == ErrorCode::kNone);
   CHECK(f.Plan(SeekTarget::kLatest)->size() == 2);
+}
+
+TEST_CASE("Seek: a member that reads by regex reads all that matches, but nothing of the broker's own") {
+  Fixture f;
+  CHECK(f.Beat(kJoinEpoch, ".*").error == ErrorCode::kNone);
+  const auto plan = f.Plan(SeekTarget::kLatest);
+  REQUIRE(plan.ok());
+  REQUIRE(plan->size() == 2);
+  CHECK(plan->at(0).partition == f.t);
+  CHECK(plan->at(1).partition == f.u);
 }
 
 TEST_CASE("Seek: undo goes back, also to nowhere; once more goes forth again") {
