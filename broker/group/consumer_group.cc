@@ -29,6 +29,12 @@ ConsumerHeartbeatOutcome Refusal(ErrorCode error, std::string message) {
   return outcome;
 }
 
+PartitionCounts CountsOf(const std::vector<TopicInfo>& topics) {
+  PartitionCounts counts;
+  for (const TopicInfo& topic : topics) counts[topic.id] = topic.partitions;
+  return counts;
+}
+
 bool Contains(const Partitions& all, const Partitions& some) {
   return std::includes(all.begin(), all.end(), some.begin(), some.end());
 }
@@ -119,7 +125,7 @@ ErrorCode ConsumerGroup::FindOrAdd(const ConsumerHeartbeatRequest& request, Memb
 }
 
 ConsumerHeartbeatOutcome ConsumerGroup::Heartbeat(const ConsumerHeartbeatRequest& request,
-                                                  const std::vector<TopicInfo>& topics, Time now) {
+                                                  const TopicList& topics, Time now) {
   if (request.member_epoch < kStaticLeaveEpoch) {
     return Refusal(ErrorCode::kInvalidRequest, "a member epoch is -2 or more");
   }
@@ -194,7 +200,7 @@ bool ConsumerGroup::Update(Member& member, const ConsumerHeartbeatRequest& reque
 void ConsumerGroup::Subscribe(Member& member) const {
   member.subscribed.clear();
   const RE2 regex(member.topic_regex, RegexOptions());
-  for (const TopicInfo& topic : topics_) {
+  for (const TopicInfo& topic : *topics_) {
     const bool named = member.topic_names.count(topic.name) > 0;
     const bool matches =
         !member.topic_regex.empty() && !IsInternal(topic.name) && RE2::FullMatch(topic.name, regex);
@@ -202,13 +208,12 @@ void ConsumerGroup::Subscribe(Member& member) const {
   }
 }
 
-void ConsumerGroup::UpdateTopics(const std::vector<TopicInfo>& topics) {
+void ConsumerGroup::UpdateTopics(const TopicList& topics) {
   if (topics == topics_) return;
-  PartitionCounts before;
-  for (const TopicInfo& topic : topics_) before[topic.id] = topic.partitions;
-  topics_ = topics;
-  PartitionCounts after;
-  for (const TopicInfo& topic : topics_) after[topic.id] = topic.partitions;
+  const TopicList former = std::exchange(topics_, topics);
+  if (members_.empty()) return;
+  const PartitionCounts before = CountsOf(*former);
+  const PartitionCounts after = CountsOf(*topics_);
   const auto count = [](const PartitionCounts& counts, const TopicId& id) {
     const auto found = counts.find(id);
     return found == counts.end() ? 0 : found->second;
@@ -240,8 +245,7 @@ void ConsumerGroup::Assign() {
   if (assignment_epoch_ == epoch_) return;
   Subscriptions subscriptions;
   for (const auto& [id, member] : members_) subscriptions[id] = member.subscribed;
-  PartitionCounts counts;
-  for (const TopicInfo& topic : topics_) counts[topic.id] = topic.partitions;
+  const PartitionCounts counts = CountsOf(*topics_);
   target_ = SelectAssignor() == kRange ? AssignRange(subscriptions, counts)
                                        : AssignUniform(subscriptions, counts, target_);
   assignment_epoch_ = epoch_;

@@ -23,10 +23,10 @@ class ConsumerGroup {
  public:
   ConsumerGroup(std::string id, const Settings& settings) : id_(std::move(id)), settings_(&settings) {}
 
-  ConsumerHeartbeatOutcome Heartbeat(const ConsumerHeartbeatRequest& request,
-                                     const std::vector<TopicInfo>& topics, Time now);
+  ConsumerHeartbeatOutcome Heartbeat(const ConsumerHeartbeatRequest& request, const TopicList& topics,
+                                     Time now);
   ErrorCode CheckCommit(const CommitCheck& check, Time now);
-  void UpdateTopics(const std::vector<TopicInfo>& topics);
+  void UpdateTopics(const TopicList& topics);
 
   void Expire(Time now);
   std::optional<Time> NextDeadline() const;
@@ -75,7 +75,7 @@ class ConsumerGroup {
   const Settings* settings_;
   std::int32_t epoch_ = 0;
   std::int32_t assignment_epoch_ = 0;
-  std::vector<TopicInfo> topics_;
+  TopicList topics_ = std::make_shared<const std::vector<TopicInfo>>();
   std::map<std::string, Member> members_;
   std::map<std::string, std::string> static_members_;  // instance id -> member id
   std::map<TopicPartition, std::string> owners_;       // assigned or still being given up

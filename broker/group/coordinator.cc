@@ -120,9 +120,16 @@ void Coordinator::RefreshTopics(bool force) {
     if (!force && topics_time_ && now - *topics_time_ < kTopicsInterval) return;
     topics_time_ = now;
   }
-  std::vector<TopicInfo> topics = topics_source_();
+  const core::MutexLock refreshing(refresh_mutex_);
+  const auto topics = std::make_shared<const std::vector<TopicInfo>>(topics_source_());
+  TopicList known;
+  {
+    const core::MutexLock lock(mutex_);
+    known = topics_;
+  }
+  if (*topics == *known) return;
   const core::MutexLock lock(mutex_);
-  topics_ = std::move(topics);
+  topics_ = topics;
 }
 
 ClassicGroup* Coordinator::FindClassic(const std::string& group_id) {

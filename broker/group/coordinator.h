@@ -33,7 +33,8 @@ class Coordinator {
   using TopicSource = std::function<std::vector<TopicInfo>()>;
   using IdSource = std::function<std::string(const std::string& client_id)>;
 
-  // `topics` is asked on any thread, with no lock of the coordinator's held, about once a second at most.
+  // `topics` is asked on any thread, one at a time, about once a second and when a member says what it reads;
+  // it must not call the coordinator.
   // `make_id` makes member ids; none: the client's id and a random part.
   Coordinator(const Settings& settings, storage::Clock& clock, TopicSource topics,
               IdSource make_id = nullptr);
@@ -92,8 +93,8 @@ class Coordinator {
   // The group, made if it is missing and turned into a T if it is empty; null and `error` if that cannot be.
   template <typename T>
   T* TakeOver(const std::string& group_id, ErrorCode mismatch, ErrorCode& error) HEADRACE_REQUIRES(mutex_);
-  // Asks for the topics if the last answer is old; without the lock.
-  void RefreshTopics(bool force) HEADRACE_EXCLUDES(mutex_);
+  // Asks for the topics if the last answer is old; groups go on meanwhile.
+  void RefreshTopics(bool force) HEADRACE_EXCLUDES(refresh_mutex_, mutex_);
   ErrorCode Check(const CommitCheck& check) HEADRACE_REQUIRES(mutex_);
   void Run() HEADRACE_EXCLUDES(mutex_);
   void Wake() HEADRACE_REQUIRES(mutex_);
@@ -103,11 +104,12 @@ class Coordinator {
   const TopicSource topics_source_;
   const IdSource make_id_;
 
+  core::Mutex refresh_mutex_;  // taken before mutex_; so that no list replaces one that is newer
   mutable core::Mutex mutex_;
   core::ConditionVariable wake_;
   std::map<std::string, Group> groups_ HEADRACE_GUARDED_BY(mutex_);
   std::set<std::string> seeking_ HEADRACE_GUARDED_BY(mutex_);  // groups between BeginSeek and EndSeek
-  std::vector<TopicInfo> topics_ HEADRACE_GUARDED_BY(mutex_);
+  TopicList topics_ HEADRACE_GUARDED_BY(mutex_) = std::make_shared<const std::vector<TopicInfo>>();
   std::optional<Time> topics_time_ HEADRACE_GUARDED_BY(mutex_);
   bool changed_ HEADRACE_GUARDED_BY(mutex_) = false;  // a deadline may have come nearer
   bool stopping_ HEADRACE_GUARDED_BY(mutex_) = false;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -193,5 +194,8 @@ struct TopicInfo {
   std::int32_t partitions = 0;
   friend bool operator==(const TopicInfo&, const TopicInfo&) = default;
 };
+// All of them, as they were at a time: never null, never changed, and shared by all groups. Another pointer
+// means that something in it is different.
+using TopicList = std::shared_ptr<const std::vector<TopicInfo>>;
 
 }  // namespace headrace::group

@@ -16,6 +16,10 @@ TopicId Id(std::uint8_t number) {
   return id;
 }
 
+TopicList ListOf(std::vector<TopicInfo> topics) {
+  return std::make_shared<const std::vector<TopicInfo>>(std::move(topics));
+}
+
 // A member as a client library keeps it: it owns what it was told, and says so with the next heartbeat.
 struct Consumer {
   std::string id;
@@ -27,7 +31,7 @@ struct Consumer {
 struct Group {
   Settings settings;
   ConsumerGroup group{"g", settings};
-  std::vector<TopicInfo> topics{{Id(1), "t", 4}};
+  TopicList topics = ListOf({{Id(1), "t", 4}});
   Time now{};
 
   ConsumerHeartbeatRequest Request(const Consumer& client) {
@@ -146,10 +150,10 @@ TEST_CASE("Consumer: topics that come, grow and go; names and regexes") {
   request.topic_regex = "t.*";
   g.Take(a, g.group.Heartbeat(request, g.topics, g.now));
   CHECK(a.owned.size() == 4);
-  g.topics = {{Id(1), "t", 6}, {Id(2), "tt", 1}, {Id(3), "other", 1}};
+  g.topics = ListOf({{Id(1), "t", 6}, {Id(2), "tt", 1}, {Id(3), "other", 1}});
   g.Beat(a);
   CHECK(a.owned.size() == 7);
-  g.topics = {{Id(2), "tt", 1}};
+  g.topics = ListOf({{Id(2), "tt", 1}});
   g.Beat(a);
   CHECK(a.owned.size() == 1);
   request.topic_regex = "(";
@@ -184,7 +188,7 @@ class Crowd {
     if (what == 0) {
       Leave(name);
     } else if (what == 1) {
-      g.topics[0].partitions = static_cast<std::int32_t>(random_() % 20);
+      g.topics = ListOf({{Id(1), "t", static_cast<std::int32_t>(random_() % 20)}});
     } else if (what == 2 && random_() % 4 == 0) {
       clients.erase(name);  // nobody tells the group
     } else {
@@ -247,7 +251,7 @@ TEST_CASE("Consumer: no partition has two owners, and all converge when it is qu
   CHECK(crowd.g.group.state() == (crowd.clients.empty() ? GroupState::kEmpty : GroupState::kStable));
   std::size_t total = 0;
   for (const auto& [name, client] : crowd.clients) total += client.owned.size();
-  CHECK(total == static_cast<std::size_t>(crowd.clients.empty() ? 0 : crowd.g.topics[0].partitions));
+  CHECK(total == static_cast<std::size_t>(crowd.clients.empty() ? 0 : crowd.g.topics->front().partitions));
 }
 
 }  // namespace headrace::group

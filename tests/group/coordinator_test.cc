@@ -1,6 +1,7 @@
 // What the coordinator adds to its groups: types, limits, threads, the end.
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <future>
 #include <thread>
 
 #include "broker/group/coordinator.h"
@@ -76,6 +77,28 @@ TEST_CASE("Coordinator: a member it does not know is sent to join again, and mea
   other.member_id = "n";
   CHECK(coordinator.ConsumerHeartbeat(other).error == ErrorCode::kNone);
   CHECK(coordinator.CheckFetch(check) == ErrorCode::kUnknownMemberId);
+}
+
+TEST_CASE("Coordinator: a list of topics that comes late does not replace a newer one") {
+  testing::FakeClock clock;
+  std::atomic<int> asked = 0;
+  std::promise<void> old_asked;
+  std::promise<void> new_asked;
+  Coordinator coordinator(Settings(), clock, [&]() -> std::vector<TopicInfo> {
+    if (++asked == 1) {
+      old_asked.set_value();
+      new_asked.get_future().wait_for(std::chrono::milliseconds(100));
+      return {};
+    }
+    if (asked == 2) new_asked.set_value();
+    return OneTopic();
+  });
+  std::thread slow([&] { coordinator.Tick(); });
+  old_asked.get_future().wait();
+  CHECK(coordinator.ConsumerHeartbeat(FirstBeat("g")).error == ErrorCode::kNone);
+  slow.join();
+  coordinator.Tick();
+  CHECK(coordinator.Describe("g")->members.at(0).subscribed.size() == 1);
 }
 
 TEST_CASE("Coordinator: who waits when it stops is told so") {
