@@ -179,33 +179,42 @@ ConsumerHeartbeatOutcome ConsumerGroup::Leave(const ConsumerHeartbeatRequest& re
 
 bool ConsumerGroup::Update(Member& member, const ConsumerHeartbeatRequest& request) {
   if (request.rebalance_timeout) member.rebalance_timeout = *request.rebalance_timeout;
-  bool changed = false;
-  if (request.topic_names) {
-    std::set<std::string> names(request.topic_names->begin(), request.topic_names->end());
-    changed = names != member.topic_names;
-    member.topic_names = std::move(names);
-  }
-  if (request.topic_regex) {
-    changed = changed || member.topic_regex != *request.topic_regex;
-    member.topic_regex = *request.topic_regex;
-  }
+  const Subscription& before = *member.subscription;
+  std::set<std::string> names = before.names;
+  if (request.topic_names) names = {request.topic_names->begin(), request.topic_names->end()};
+  std::string regex = request.topic_regex.value_or(before.regex);
+  bool changed = names != before.names || regex != before.regex;
+  if (changed) member.subscription = SubscriptionTo(std::move(names), std::move(regex));
   if (request.assignor) {
     changed = changed || member.assignor != *request.assignor;
     member.assignor = *request.assignor;
   }
-  if (changed) Subscribe(member);
   return changed;
 }
 
-void ConsumerGroup::Subscribe(Member& member) const {
-  member.subscribed.clear();
-  const RE2 regex(member.topic_regex, RegexOptions());
-  for (const TopicInfo& topic : *topics_) {
-    const bool named = member.topic_names.count(topic.name) > 0;
-    const bool matches =
-        !member.topic_regex.empty() && !IsInternal(topic.name) && RE2::FullMatch(topic.name, regex);
-    if (named || matches) member.subscribed.insert(topic.id);
+std::shared_ptr<ConsumerGroup::Subscription> ConsumerGroup::SubscriptionTo(std::set<std::string> names,
+                                                                           std::string regex) const {
+  for (const auto& [id, member] : members_) {
+    const Subscription& known = *member.subscription;
+    if (known.names == names && known.regex == regex) return member.subscription;
   }
+  auto fresh = std::make_shared<Subscription>();
+  fresh->names = std::move(names);
+  fresh->regex = std::move(regex);
+  fresh->topics = Resolve(*fresh);
+  return fresh;
+}
+
+std::set<TopicId> ConsumerGroup::Resolve(const Subscription& subscription) const {
+  std::set<TopicId> topics;
+  const RE2 regex(subscription.regex, RegexOptions());
+  for (const TopicInfo& topic : *topics_) {
+    const bool named = subscription.names.contains(topic.name);
+    const bool matches =
+        !subscription.regex.empty() && !IsInternal(topic.name) && RE2::FullMatch(topic.name, regex);
+    if (named || matches) topics.insert(topic.id);
+  }
+  return topics;
 }
 
 void ConsumerGroup::UpdateTopics(const TopicList& topics) {
@@ -219,10 +228,12 @@ void ConsumerGroup::UpdateTopics(const TopicList& topics) {
     return found == counts.end() ? 0 : found->second;
   };
   bool changed = false;
+  std::set<const Subscription*> resolved;
   for (auto& [id, member] : members_) {
-    const std::set<TopicId> old = member.subscribed;
-    Subscribe(member);
-    changed = changed || old != member.subscribed ||
+    Subscription& subscription = *member.subscription;
+    if (!resolved.insert(&subscription).second) continue;
+    const std::set<TopicId> old = std::exchange(subscription.topics, Resolve(subscription));
+    changed = changed || old != subscription.topics ||
               std::any_of(old.begin(), old.end(),
                           [&](const TopicId& topic) { return count(before, topic) != count(after, topic); });
   }
@@ -244,7 +255,7 @@ std::string ConsumerGroup::SelectAssignor() const {
 void ConsumerGroup::Assign() {
   if (assignment_epoch_ == epoch_) return;
   Subscriptions subscriptions;
-  for (const auto& [id, member] : members_) subscriptions[id] = member.subscribed;
+  for (const auto& [id, member] : members_) subscriptions[id] = &member.subscription->topics;
   const PartitionCounts counts = CountsOf(*topics_);
   target_ = SelectAssignor() == kRange ? AssignRange(subscriptions, counts)
                                        : AssignUniform(subscriptions, counts, target_);
@@ -374,9 +385,10 @@ GroupDescription ConsumerGroup::Describe() const {
     each.instance_id = member.instance_id;
     each.client = member.client;
     each.member_epoch = member.epoch;
-    each.topic_names.assign(member.topic_names.begin(), member.topic_names.end());
-    each.topic_regex = member.topic_regex;
-    each.subscribed = member.subscribed;
+    const Subscription& asked = *member.subscription;
+    each.topic_names.assign(asked.names.begin(), asked.names.end());
+    each.topic_regex = asked.regex;
+    each.subscribed = asked.topics;
     each.assigned = member.assigned;
     if (const auto target = target_.find(id); target != target_.end()) each.target = target->second;
     description.members.push_back(std::move(each));

@@ -39,6 +39,12 @@ class ConsumerGroup {
 
  private:
   enum class MemberState { kStable, kUnrevoked, kUnreleased };
+  // What members ask for, and what that comes to with the present topics. One for all that ask alike.
+  struct Subscription {
+    std::set<std::string> names;
+    std::string regex;
+    std::set<TopicId> topics;
+  };
   struct Member {
     std::string id;
     std::optional<std::string> instance_id;
@@ -46,9 +52,7 @@ class ConsumerGroup {
     std::int32_t epoch = 0;
     std::int32_t previous_epoch = 0;
     MemberState state = MemberState::kStable;
-    std::set<std::string> topic_names;
-    std::string topic_regex;
-    std::set<TopicId> subscribed;  // what the two come to with the present topics
+    std::shared_ptr<Subscription> subscription = std::make_shared<Subscription>();
     std::string assignor;
     Milliseconds rebalance_timeout{300'000};
     Partitions assigned;
@@ -63,7 +67,8 @@ class ConsumerGroup {
   ErrorCode JoinStatic(const ConsumerHeartbeatRequest& request, Member*& member);
   // Whether anything changed that the assignment depends on.
   bool Update(Member& member, const ConsumerHeartbeatRequest& request);
-  void Subscribe(Member& member) const;
+  std::shared_ptr<Subscription> SubscriptionTo(std::set<std::string> names, std::string regex) const;
+  std::set<TopicId> Resolve(const Subscription& subscription) const;
   void Assign();
   void Reconcile(Member& member, const std::optional<Partitions>& owned, Time now);
   void Advance(Member& member, const std::optional<Partitions>& owned, Time now);

@@ -163,20 +163,6 @@ TEST_CASE("Consumer: topics that come, grow and go; names and regexes") {
   CHECK(g.group.Heartbeat(request, g.topics, g.now).error == ErrorCode::kUnsupportedAssignor);
 }
 
-TEST_CASE("Assignors: range gives neighbours, uniform moves no more than it must") {
-  const Subscriptions three{{"a", {Id(1)}}, {"b", {Id(1)}}, {"c", {Id(1)}}};
-  const Assignment range = AssignRange(three, {{Id(1), 7}});
-  CHECK(range.at("a") == Partitions{{Id(1), 0}, {Id(1), 1}, {Id(1), 2}});
-  CHECK(range.at("c") == Partitions{{Id(1), 5}, {Id(1), 6}});
-  const Assignment before = AssignUniform({{"a", {Id(1)}}, {"b", {Id(1)}}}, {{Id(1), 6}}, {});
-  const Assignment after = AssignUniform(three, {{Id(1), 6}}, before);
-  CHECK(after.at("c").size() == 2);
-  for (const std::string id : {"a", "b"}) {
-    CHECK(
-        std::includes(before.at(id).begin(), before.at(id).end(), after.at(id).begin(), after.at(id).end()));
-  }
-}
-
 // Six clients, two of them static, that join, beat, leave, leave for a while, and die.
 class Crowd {
  public:
