@@ -10,6 +10,8 @@
 #include <toml++/toml.h>
 
 #include "absl/strings/str_cat.h"
+#include "broker/group/offset_store.h"
+#include "broker/group/settings.h"
 #include "broker/topic/produce_rules.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
@@ -251,13 +253,14 @@ std::string MemoryFormula(const Config& config, std::size_t partitions) {
   constexpr Number kPartition = 4 << 10;
   // A batch decompressed and one made of it; the janitor compacts beside the file threads.
   constexpr Number kCodecThread = 2 * topic::kProducedSizeMax;
+  const Number kGroups = group::OffsetStore::kMemoryMax + group::Settings().members_memory_max;
   const Number idle = kBase + partitions * kPartition;
   return absl::StrCat("memory at most ", kBase / kMebibyte, " MiB + connections x ", kConnection / 1024,
                       " to ", kBusyConnection / 1024, " KiB + partitions x ", kPartition / 1024,
-                      " KiB + requests ", config.request_memory_max / kMebibyte,
-                      " MiB + threads that recompress or compact, ", config.file_threads + 1, " at most, x ",
-                      kCodecThread / kMebibyte, " MiB; ", idle / kMebibyte, " MiB with ", partitions,
-                      " partitions and nobody connected");
+                      " KiB + requests ", config.request_memory_max / kMebibyte, " MiB + groups ",
+                      kGroups / kMebibyte, " MiB + threads that recompress or compact, ",
+                      config.file_threads + 1, " at most, x ", kCodecThread / kMebibyte, " MiB; ",
+                      idle / kMebibyte, " MiB with ", partitions, " partitions and nobody connected");
 }
 
 }  // namespace headrace::broker

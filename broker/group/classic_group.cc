@@ -32,6 +32,7 @@ void ClassicGroup::Sync(const SyncRequest& request, SyncCallback done, Time now,
   }
   if (state_ == GroupState::kEmpty) return answer(ErrorCode::kUnknownMemberId);
   if (state_ == GroupState::kPreparingRebalance) return answer(ErrorCode::kRebalanceInProgress);
+  if (!HasRoomFor(request)) return answer(ErrorCode::kGroupMaxSizeReached);
   unsynced_.erase(member->id);
   member->deadline = now + member->session_timeout;
   if (member->sync) {  // asked twice: the former connection is gone
@@ -41,9 +42,9 @@ void ClassicGroup::Sync(const SyncRequest& request, SyncCallback done, Time now,
   member->sync = std::move(done);
   if (state_ == GroupState::kCompletingRebalance) {
     if (member->id != leader_) return;
-    for (auto& [id, each] : members_) each.assignment.clear();
+    for (auto& [id, each] : members_) SetAssignment(each, "");
     for (const auto& [id, assignment] : request.assignments) {
-      if (const auto to = members_.find(id); to != members_.end()) to->second.assignment = assignment;
+      if (const auto to = members_.find(id); to != members_.end()) SetAssignment(to->second, assignment);
     }
     state_ = GroupState::kStable;
   }
@@ -51,6 +52,20 @@ void ClassicGroup::Sync(const SyncRequest& request, SyncCallback done, Time now,
     if (each.sync) each.deadline = now + each.session_timeout;
   }
   FinishSyncs(ErrorCode::kNone, actions);
+}
+
+bool ClassicGroup::HasRoomFor(const SyncRequest& request) const {
+  if (state_ != GroupState::kCompletingRebalance || request.member_id != leader_) return true;
+  std::size_t held = 0;
+  std::size_t wanted = 0;
+  for (const auto& [id, each] : members_) held += each.assignment.size();
+  for (const auto& [id, assignment] : request.assignments) wanted += assignment.size();
+  return wanted <= held || *memory_ + (wanted - held) <= settings_->members_memory_max;
+}
+
+void ClassicGroup::SetAssignment(Member& member, std::string assignment) {
+  member.memory.Set(member.memory.size() - member.assignment.size() + assignment.size());
+  member.assignment = std::move(assignment);
 }
 
 void ClassicGroup::FinishSyncs(ErrorCode error, Actions& actions) {
@@ -129,7 +144,7 @@ ErrorCode ClassicGroup::CheckCommit(const CommitCheck& check, Time now) {
 
 void ClassicGroup::Expire(Time now, Actions& actions) {
   const bool was_pending = !pending_.empty();
-  std::erase_if(pending_, [&](const auto& each) { return each.second <= now; });
+  std::erase_if(pending_, [&](const auto& each) { return each.second.deadline <= now; });
   if (was_pending && state_ == GroupState::kPreparingRebalance) TryCompleteJoin(now, actions);
   std::vector<std::string> gone;
   for (const auto& [id, member] : members_) {
@@ -143,7 +158,7 @@ void ClassicGroup::Expire(Time now, Actions& actions) {
 std::optional<Time> ClassicGroup::NextDeadline() const {
   std::optional<Time> next = rebalance_deadline_;
   const auto consider = [&](Time time) { next = next ? std::min(*next, time) : time; };
-  for (const auto& [id, time] : pending_) consider(time);
+  for (const auto& [id, each] : pending_) consider(each.deadline);
   for (const auto& [id, member] : members_) {
     if ((member.join && !member.fresh) || member.sync) continue;
     consider(member.deadline);

@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "broker/group/charge.h"
 #include "broker/group/requests.h"
 #include "broker/group/settings.h"
 
@@ -21,7 +22,9 @@ namespace headrace::group {
 // to `actions`. Every Join and Sync is answered exactly once. Owned by the Coordinator, under its lock.
 class ClassicGroup {
  public:
-  ClassicGroup(std::string id, const Settings& settings) : id_(std::move(id)), settings_(&settings) {}
+  // `memory`: the bytes of all members of all groups.
+  ClassicGroup(std::string id, const Settings& settings, std::size_t& memory)
+      : id_(std::move(id)), settings_(&settings), memory_(&memory) {}
 
   // `new_id`: the id of a member that comes without one.
   void Join(const JoinRequest& request, const std::string& new_id, JoinCallback done, Time now,
@@ -47,6 +50,8 @@ class ClassicGroup {
 
  private:
   struct Member {
+    explicit Member(std::size_t& sum) : memory(sum) {}
+
     std::string id;
     std::optional<std::string> instance_id;
     Client client;
@@ -58,10 +63,20 @@ class ClassicGroup {
     SyncCallback sync;  // waits for the leader
     bool fresh = true;  // never answered yet
     Time deadline;      // without a sign of life
+    Charge memory;
+  };
+  // An id that was given out: until when it waits for its join.
+  struct Pending {
+    explicit Pending(std::size_t& sum) : memory(sum) { memory.Set(kMemberSize); }
+
+    Time deadline;
+    Charge memory;
   };
   using Members = std::map<std::string, Member>;
 
   ErrorCode CheckJoin(const JoinRequest& request) const;
+  bool HasRoomFor(const JoinRequest& request, const Member* present) const;
+  bool HasRoomFor(const SyncRequest& request) const;
   ErrorCode FindMember(const std::string& member_id, const std::optional<std::string>& instance_id,
                        Member*& member);
   void JoinNew(const JoinRequest& request, const std::string& new_id, JoinCallback done, Time now,
@@ -73,6 +88,7 @@ class ClassicGroup {
                      Actions& actions);
   void AwaitJoin(Member& member, JoinCallback done, Time now, Actions& actions);
   static void Store(Member& member, const JoinRequest& request);
+  static void SetAssignment(Member& member, std::string assignment);
   // What it asks for in the chosen protocol, as far as its bytes can be read.
   std::set<std::string> SubscribedTopics(const Member& member) const;
   JoinOutcome Answer(const Member& member) const;
@@ -90,6 +106,7 @@ class ClassicGroup {
 
   std::string id_;
   const Settings* settings_;
+  std::size_t* memory_;
   GroupState state_ = GroupState::kEmpty;
   std::int32_t generation_ = 0;
   std::string protocol_type_;
@@ -97,11 +114,11 @@ class ClassicGroup {
   std::string leader_;
   Members members_;
   std::map<std::string, std::string> static_members_;  // instance id -> member id
-  std::map<std::string, Time> pending_;                // ids that were given out, until when
-  std::set<std::string> unsynced_;                     // members whose sync is awaited
-  std::optional<Time> rebalance_deadline_;             // of the join phase, or of the sync phase
-  bool initial_ = false;                               // the join phase waits for members it has not heard of
-  bool member_added_ = false;                          // in the initial phase, since its last deadline
+  std::map<std::string, Pending> pending_;
+  std::set<std::string> unsynced_;          // members whose sync is awaited
+  std::optional<Time> rebalance_deadline_;  // of the join phase, or of the sync phase
+  bool initial_ = false;                    // the join phase waits for members it has not heard of
+  bool member_added_ = false;               // in the initial phase, since its last deadline
   Milliseconds initial_left_{};
 };
 

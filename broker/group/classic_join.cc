@@ -16,6 +16,15 @@ void Refuse(const JoinCallback& done, ErrorCode error, const std::string& member
   actions.push_back([done, outcome] { done(outcome); });
 }
 
+// Bytes that a member holds once it has joined.
+std::size_t SizeOf(const JoinRequest& request) {
+  std::size_t size = kMemberSize + request.client.id.size() + request.client.host.size();
+  for (const JoinProtocol& each : request.protocols) {
+    size += sizeof each + each.name.size() + each.metadata.size();
+  }
+  return size;
+}
+
 // Null: it is not among them.
 const JoinProtocol* Find(const std::vector<JoinProtocol>& protocols, const std::string& name) {
   const auto found = std::find_if(protocols.begin(), protocols.end(),
@@ -41,17 +50,16 @@ ErrorCode ClassicGroup::CheckJoin(const JoinRequest& request) const {
   }
   if (request.protocols.empty() || request.protocol_type.empty())
     return ErrorCode::kInconsistentGroupProtocol;
-  const bool known = members_.count(request.member_id) > 0;
-  const bool replaces = request.instance_id && static_members_.count(*request.instance_id) > 0;
-  const std::size_t limit = settings_->members_max;
-  if (!known && !replaces && pending_.count(request.member_id) == 0 &&
-      members_.size() + pending_.size() >= limit) {
-    return ErrorCode::kGroupMaxSizeReached;
-  }
+  // Under which id it is here, or was before it started again.
+  const bool replaces = request.instance_id && static_members_.contains(*request.instance_id);
+  const std::string& id = replaces ? static_members_.at(*request.instance_id) : request.member_id;
+  const auto found = members_.find(id);
+  const Member* present = found == members_.end() ? nullptr : &found->second;
+  const bool fits = present != nullptr || pending_.contains(id) ||
+                    members_.size() + pending_.size() < settings_->members_max;
+  if (!fits || !HasRoomFor(request, present)) return ErrorCode::kGroupMaxSizeReached;
   if (state_ == GroupState::kEmpty) return ErrorCode::kNone;
-  std::string other = request.member_id;
-  if (replaces) other = static_members_.at(*request.instance_id);
-  if (request.protocol_type != protocol_type_ || !Supported(request.protocols, other)) {
+  if (request.protocol_type != protocol_type_ || !Supported(request.protocols, id)) {
     return ErrorCode::kInconsistentGroupProtocol;
   }
   return ErrorCode::kNone;
@@ -77,7 +85,7 @@ void ClassicGroup::JoinNew(const JoinRequest& request, const std::string& new_id
     return ReplaceStatic(request, new_id, std::move(done), now, actions);
   }
   if (request.member_id_required && !request.instance_id) {
-    pending_[new_id] = now + request.session_timeout;
+    pending_.try_emplace(new_id, *memory_).first->second.deadline = now + request.session_timeout;
     return Refuse(done, ErrorCode::kMemberIdRequired, new_id, actions);
   }
   AddMember(request, new_id, std::move(done), now, actions);
@@ -85,7 +93,7 @@ void ClassicGroup::JoinNew(const JoinRequest& request, const std::string& new_id
 
 void ClassicGroup::AddMember(const JoinRequest& request, const std::string& id, JoinCallback done, Time now,
                              Actions& actions) {
-  Member& member = members_[id];
+  Member& member = members_.try_emplace(id, *memory_).first->second;
   member.id = id;
   member.instance_id = request.instance_id;
   if (request.instance_id) static_members_[*request.instance_id] = id;
@@ -148,6 +156,13 @@ void ClassicGroup::Store(Member& member, const JoinRequest& request) {
   member.protocols = request.protocols;
   member.session_timeout = request.session_timeout;
   member.rebalance_timeout = request.rebalance_timeout;
+  member.memory.Set(SizeOf(request) + member.assignment.size());
+}
+
+bool ClassicGroup::HasRoomFor(const JoinRequest& request, const Member* present) const {
+  const std::size_t held = present == nullptr ? 0 : present->memory.size() - present->assignment.size();
+  const std::size_t wanted = SizeOf(request);
+  return wanted <= held || *memory_ + (wanted - held) <= settings_->members_memory_max;
 }
 
 std::set<std::string> ClassicGroup::SubscribedTopics(const Member& member) const {

@@ -9,6 +9,8 @@ namespace headrace::group {
 namespace {
 
 constexpr std::size_t kRegexSizeMax = 1024;        // bytes
+constexpr std::size_t kEntrySize = 64;             // bytes of a set's entry
+constexpr std::size_t kAssignedSize = 320;         // bytes of a partition: targeted, assigned, owned
 constexpr std::int64_t kRegexMemoryMax = 1 << 20;  // bytes of the compiled program
 
 RE2::Options RegexOptions() {
@@ -33,6 +35,13 @@ PartitionCounts CountsOf(const std::vector<TopicInfo>& topics) {
   PartitionCounts counts;
   for (const TopicInfo& topic : topics) counts[topic.id] = topic.partitions;
   return counts;
+}
+
+template <typename Names>
+std::size_t SizeOf(const Names& names) {
+  std::size_t size = 0;
+  for (const std::string& each : names) size += kEntrySize + each.size();
+  return size;
 }
 
 bool Contains(const Partitions& all, const Partitions& some) {
@@ -95,6 +104,18 @@ ErrorCode ConsumerGroup::JoinStatic(const ConsumerHeartbeatRequest& request, Mem
   return ErrorCode::kNone;
 }
 
+std::size_t ConsumerGroup::GrowthBy(const ConsumerHeartbeatRequest& request) const {
+  const bool replaces = request.instance_id && static_members_.contains(*request.instance_id);
+  const auto known = members_.find(replaces ? static_members_.at(*request.instance_id) : request.member_id);
+  const bool fresh = known == members_.end();
+  std::size_t growth = fresh ? kMemberSize + request.client.id.size() + request.client.host.size() : 0;
+  if (request.topic_names) {
+    const std::set<std::string> names(request.topic_names->begin(), request.topic_names->end());
+    if (fresh || names != known->second.subscription->names) growth += SizeOf(names);
+  }
+  return growth;
+}
+
 ErrorCode ConsumerGroup::FindOrAdd(const ConsumerHeartbeatRequest& request, Member*& member) {
   if (request.member_epoch == kJoinEpoch && request.instance_id) {
     const ErrorCode error = JoinStatic(request, member);
@@ -116,7 +137,7 @@ ErrorCode ConsumerGroup::FindOrAdd(const ConsumerHeartbeatRequest& request, Memb
   }
   if (request.member_epoch != kJoinEpoch) return ErrorCode::kUnknownMemberId;
   if (members_.size() >= settings_->members_max) return ErrorCode::kGroupMaxSizeReached;
-  member = &members_[request.member_id];
+  member = &members_.try_emplace(request.member_id, *memory_).first->second;
   member->id = request.member_id;
   member->instance_id = request.instance_id;
   if (request.instance_id) static_members_[*request.instance_id] = request.member_id;
@@ -133,12 +154,21 @@ ConsumerHeartbeatOutcome ConsumerGroup::Heartbeat(const ConsumerHeartbeatRequest
   std::string message;
   ErrorCode error = CheckRequest(request, message);
   if (error != ErrorCode::kNone) return Refusal(error, message);
+  const std::size_t growth = GrowthBy(request);
+  if (growth > 0 && *memory_ + growth > settings_->members_memory_max) {
+    return Refusal(ErrorCode::kGroupMaxSizeReached,
+                   "the members of all groups hold " + std::to_string(*memory_) +
+                       " bytes, and this one adds " + std::to_string(growth) + "; the limit is " +
+                       std::to_string(settings_->members_memory_max) +
+                       ": let others leave, or subscribe to fewer names");
+  }
   UpdateTopics(topics);
   const std::int32_t epoch_before = epoch_;
   Member* member = nullptr;
   error = FindOrAdd(request, member);
   if (error != ErrorCode::kNone) return Refusal(error, "member " + request.member_id + " of group " + id_);
   member->client = request.client;
+  member->memory.Set(kMemberSize + request.client.id.size() + request.client.host.size());
   member->deadline = now + settings_->consumer_session_timeout;
   if (Update(*member, request) && epoch_ == epoch_before) ++epoch_;  // one step, however much is new
   Assign();
@@ -198,23 +228,24 @@ std::shared_ptr<ConsumerGroup::Subscription> ConsumerGroup::SubscriptionTo(std::
     const Subscription& known = *member.subscription;
     if (known.names == names && known.regex == regex) return member.subscription;
   }
-  auto fresh = std::make_shared<Subscription>();
+  auto fresh = std::make_shared<Subscription>(*memory_);
   fresh->names = std::move(names);
   fresh->regex = std::move(regex);
-  fresh->topics = Resolve(*fresh);
+  Resolve(*fresh);
   return fresh;
 }
 
-std::set<TopicId> ConsumerGroup::Resolve(const Subscription& subscription) const {
-  std::set<TopicId> topics;
+void ConsumerGroup::Resolve(Subscription& subscription) const {
+  subscription.topics.clear();
   const RE2 regex(subscription.regex, RegexOptions());
   for (const TopicInfo& topic : *topics_) {
     const bool named = subscription.names.contains(topic.name);
     const bool matches =
         !subscription.regex.empty() && !IsInternal(topic.name) && RE2::FullMatch(topic.name, regex);
-    if (named || matches) topics.insert(topic.id);
+    if (named || matches) subscription.topics.insert(topic.id);
   }
-  return topics;
+  subscription.memory.Set(SizeOf(subscription.names) + subscription.regex.size() +
+                          subscription.topics.size() * kEntrySize);
 }
 
 void ConsumerGroup::UpdateTopics(const TopicList& topics) {
@@ -232,7 +263,8 @@ void ConsumerGroup::UpdateTopics(const TopicList& topics) {
   for (auto& [id, member] : members_) {
     Subscription& subscription = *member.subscription;
     if (!resolved.insert(&subscription).second) continue;
-    const std::set<TopicId> old = std::exchange(subscription.topics, Resolve(subscription));
+    const std::set<TopicId> old = subscription.topics;
+    Resolve(subscription);
     changed = changed || old != subscription.topics ||
               std::any_of(old.begin(), old.end(),
                           [&](const TopicId& topic) { return count(before, topic) != count(after, topic); });
@@ -260,6 +292,9 @@ void ConsumerGroup::Assign() {
   target_ = SelectAssignor() == kRange ? AssignRange(subscriptions, counts)
                                        : AssignUniform(subscriptions, counts, target_);
   assignment_epoch_ = epoch_;
+  std::size_t assigned = 0;
+  for (const auto& [id, partitions] : target_) assigned += partitions.size();
+  assignment_memory_.Set(assigned * kAssignedSize);
 }
 
 bool ConsumerGroup::Owned(const TopicPartition& partition, const Member& but) const {
@@ -356,6 +391,7 @@ void ConsumerGroup::RemoveMembers() {
   static_members_.clear();
   owners_.clear();
   target_.clear();
+  assignment_memory_.Set(0);
   ++epoch_;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "broker/group/assignors.h"
+#include "broker/group/charge.h"
 #include "broker/group/requests.h"
 #include "broker/group/settings.h"
 
@@ -21,7 +22,9 @@ namespace headrace::group {
 // its lock.
 class ConsumerGroup {
  public:
-  ConsumerGroup(std::string id, const Settings& settings) : id_(std::move(id)), settings_(&settings) {}
+  // `memory`: the bytes of all members of all groups.
+  ConsumerGroup(std::string id, const Settings& settings, std::size_t& memory)
+      : id_(std::move(id)), settings_(&settings), memory_(&memory), assignment_memory_(memory) {}
 
   ConsumerHeartbeatOutcome Heartbeat(const ConsumerHeartbeatRequest& request, const TopicList& topics,
                                      Time now);
@@ -41,34 +44,42 @@ class ConsumerGroup {
   enum class MemberState { kStable, kUnrevoked, kUnreleased };
   // What members ask for, and what that comes to with the present topics. One for all that ask alike.
   struct Subscription {
+    explicit Subscription(std::size_t& sum) : memory(sum) {}
+
     std::set<std::string> names;
     std::string regex;
     std::set<TopicId> topics;
+    Charge memory;
   };
   struct Member {
+    explicit Member(std::size_t& sum) : subscription(std::make_shared<Subscription>(sum)), memory(sum) {}
+
     std::string id;
     std::optional<std::string> instance_id;
     Client client;
     std::int32_t epoch = 0;
     std::int32_t previous_epoch = 0;
     MemberState state = MemberState::kStable;
-    std::shared_ptr<Subscription> subscription = std::make_shared<Subscription>();
+    std::shared_ptr<Subscription> subscription;
     std::string assignor;
     Milliseconds rebalance_timeout{300'000};
     Partitions assigned;
     Partitions revoking;
     Time deadline;                        // without a heartbeat
     std::optional<Time> revoke_deadline;  // to confirm what it gives up
+    Charge memory;
   };
 
   ConsumerHeartbeatOutcome Leave(const ConsumerHeartbeatRequest& request, Time now);
   ErrorCode CheckRequest(const ConsumerHeartbeatRequest& request, std::string& message) const;
+  // What a heartbeat would add to the memory of members.
+  std::size_t GrowthBy(const ConsumerHeartbeatRequest& request) const;
   ErrorCode FindOrAdd(const ConsumerHeartbeatRequest& request, Member*& member);
   ErrorCode JoinStatic(const ConsumerHeartbeatRequest& request, Member*& member);
   // Whether anything changed that the assignment depends on.
   bool Update(Member& member, const ConsumerHeartbeatRequest& request);
   std::shared_ptr<Subscription> SubscriptionTo(std::set<std::string> names, std::string regex) const;
-  std::set<TopicId> Resolve(const Subscription& subscription) const;
+  void Resolve(Subscription& subscription) const;
   void Assign();
   void Reconcile(Member& member, const std::optional<Partitions>& owned, Time now);
   void Advance(Member& member, const std::optional<Partitions>& owned, Time now);
@@ -78,6 +89,7 @@ class ConsumerGroup {
 
   std::string id_;
   const Settings* settings_;
+  std::size_t* memory_;
   std::int32_t epoch_ = 0;
   std::int32_t assignment_epoch_ = 0;
   TopicList topics_ = std::make_shared<const std::vector<TopicInfo>>();
@@ -85,6 +97,7 @@ class ConsumerGroup {
   std::map<std::string, std::string> static_members_;  // instance id -> member id
   std::map<TopicPartition, std::string> owners_;       // assigned or still being given up
   Assignment target_;
+  Charge assignment_memory_;
 };
 
 }  // namespace headrace::group

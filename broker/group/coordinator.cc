@@ -4,6 +4,8 @@
 #include <random>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace headrace::group {
 namespace {
 
@@ -11,15 +13,31 @@ constexpr Milliseconds kTopicsInterval{1'000};
 // A tick looks at every group, so however many of them wake the timer, ticks stand apart.
 constexpr Milliseconds kTickInterval{10};
 
+// The beginning of a text of UTF-8, whole characters only.
+std::string Shortened(const std::string& text, std::size_t size_max) {
+  std::size_t size = std::min(text.size(), size_max);
+  const auto within = [&](std::size_t at) { return at < text.size() && (text[at] & 0xc0) == 0x80; };
+  while (size > 0 && within(size)) --size;
+  return text.substr(0, size);
+}
+
 // Unguessable enough that two clients do not meet; not a secret.
 std::string RandomId(const std::string& client_id) {
   static constexpr char kDigits[] = "0123456789abcdef";
+  constexpr std::size_t kRandomSize = 33;  // with the dash
   std::random_device random;
-  std::string id = client_id.empty() ? "" : client_id + "-";
+  std::string id = client_id.empty() ? "" : Shortened(client_id, kMemberIdSizeMax - kRandomSize) + "-";
   for (int i = 0; i < 4; ++i) {
     for (unsigned word = random(), digit = 0; digit < 8; ++digit, word >>= 4) id += kDigits[word & 15];
   }
   return id;
+}
+
+// What is wrong with a member's ids; empty: nothing.
+std::string WrongIds(const std::string& member_id, const std::optional<std::string>& instance_id) {
+  const std::size_t size = std::max(member_id.size(), instance_id.value_or("").size());
+  if (size <= kMemberIdSizeMax) return "";
+  return absl::StrCat("a member's or instance's id of ", size, " bytes; the limit is ", kMemberIdSizeMax);
 }
 
 void Run(const Actions& actions) {
@@ -154,14 +172,14 @@ T* Coordinator::TakeOver(const std::string& group_id, ErrorCode mismatch, ErrorC
       error = ErrorCode::kGroupMaxSizeReached;
       return nullptr;
     }
-    found = groups_.emplace(group_id, T(group_id, settings_)).first;
+    found = groups_.try_emplace(group_id, std::in_place_type<T>, group_id, settings_, members_memory_).first;
   }
   if (auto* group = std::get_if<T>(&found->second)) return group;
   if (!std::visit([](const auto& group) { return group.unused(); }, found->second)) {
     error = mismatch;
     return nullptr;
   }
-  found->second.template emplace<T>(group_id, settings_);
+  found->second.template emplace<T>(group_id, settings_, members_memory_);
   return &std::get<T>(found->second);
 }
 
@@ -169,7 +187,9 @@ void Coordinator::Join(const JoinRequest& request, JoinCallback done) {
   Actions actions;
   {
     const core::MutexLock lock(mutex_);
-    ErrorCode error = ErrorCode::kNone;
+    const bool wrong = !WrongIds(request.member_id, request.instance_id).empty() ||
+                       request.protocol_type.size() > kMemberIdSizeMax;
+    ErrorCode error = wrong ? ErrorCode::kInvalidRequest : ErrorCode::kNone;
     ClassicGroup* group =
         TakeOver<ClassicGroup>(request.group_id, ErrorCode::kInconsistentGroupProtocol, error);
     if (group != nullptr) {
@@ -235,6 +255,11 @@ ConsumerHeartbeatOutcome Coordinator::ConsumerHeartbeat(const ConsumerHeartbeatR
   if (request.group_id.empty()) {
     outcome.error = ErrorCode::kInvalidRequest;
     outcome.message = "the group id is empty";
+    return outcome;
+  }
+  outcome.message = WrongIds(request.member_id, request.instance_id);
+  if (!outcome.message.empty()) {
+    outcome.error = ErrorCode::kInvalidRequest;
     return outcome;
   }
   RefreshTopics(request.topic_names || request.topic_regex);

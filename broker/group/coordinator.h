@@ -107,6 +107,7 @@ class Coordinator {
   core::Mutex refresh_mutex_;  // taken before mutex_; so that no list replaces one that is newer
   mutable core::Mutex mutex_;
   core::ConditionVariable wake_;
+  std::size_t members_memory_ HEADRACE_GUARDED_BY(mutex_) = 0;  // bytes
   std::map<std::string, Group> groups_ HEADRACE_GUARDED_BY(mutex_);
   std::set<std::string> seeking_ HEADRACE_GUARDED_BY(mutex_);  // groups between BeginSeek and EndSeek
   TopicList topics_ HEADRACE_GUARDED_BY(mutex_) = std::make_shared<const std::vector<TopicInfo>>();

@@ -1,5 +1,6 @@
 #include "broker/group/offset_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,7 +12,13 @@ namespace headrace::group {
 namespace {
 
 constexpr std::uint64_t kReadSize = 1 << 20;            // bytes of a replayed slice
+constexpr std::size_t kGroupSize = 512;                 // bytes of a group in memory, besides its positions
+constexpr std::size_t kPositionSize = 160;              // of a position, besides its metadata
 constexpr std::size_t kDecompressedSizeMax = 64 << 20;  // our own batches are never compressed
+
+std::size_t SizeOf(const CommittedOffset& committed) {
+  return kPositionSize + committed.metadata.size();
+}
 
 absl::Status CheckCommit(const std::string& group, const std::vector<OffsetCommit>& commits) {
   RETURN_IF_ERROR(OffsetStore::CheckGroup(group));
@@ -26,8 +33,8 @@ absl::Status CheckCommit(const std::string& group, const std::vector<OffsetCommi
 
 }  // namespace
 
-OffsetStore::OffsetStore(topic::TopicRegistry& registry, storage::Clock& clock)
-    : registry_(registry), clock_(clock) {}
+OffsetStore::OffsetStore(topic::TopicRegistry& registry, storage::Clock& clock, std::size_t memory_max)
+    : registry_(registry), clock_(clock), memory_max_(memory_max) {}
 
 absl::Status OffsetStore::CheckGroup(std::string_view group) {
   if (!group.empty() && group.size() <= kGroupIdSizeMax) return absl::OkStatus();
@@ -196,16 +203,15 @@ void OffsetStore::Append(const std::string& group, Changes changes, Done done) {
   request.bytes = *owner;
   request.owner = std::move(owner);
   request.internal = true;
-  {
-    const core::MutexLock lock(mutex_);
-    ++pending_[group].appends;
-  }
+  const absl::StatusOr<std::size_t> reserved = Reserve(group, changes);
+  if (!reserved.ok()) return done(reserved.status());
   // The topic is durable, so outcomes come from the flusher's one thread, in the order of the log.
-  request.done = [this, group, changes = std::move(changes),
+  request.done = [this, group, growth = *reserved, changes = std::move(changes),
                   done = std::move(done)](const absl::StatusOr<topic::AppendOutcome>& outcome) {
-    if (outcome.ok()) {
+    {
       const core::MutexLock lock(mutex_);
-      Apply(group, changes);
+      memory_ -= growth;
+      if (outcome.ok()) Apply(group, changes);
     }
     Settle(group);
     done(outcome.status());  // last: whoever hears of it may destroy the store
@@ -237,16 +243,60 @@ void OffsetStore::Settle(const std::string& group) {
   for (const auto& next : settled) next();
 }
 
-void OffsetStore::Apply(const std::string& group, const Changes& changes) {
-  State& state = groups_[group];
+std::size_t OffsetStore::GrowthBy(const std::string& group, const Changes& changes) const {
+  const auto state = groups_.find(group);
+  const bool known = state != groups_.end();
+  std::size_t held = 0;
+  std::size_t wanted = 0;
   for (const auto& [partition, committed] : changes.positions) {
-    if (committed) {
-      state.positions[partition] = *committed;
-    } else {
-      state.positions.erase(partition);
-    }
+    if (!committed) continue;
+    wanted += SizeOf(*committed);
+    if (!known) continue;
+    const auto present = state->second.positions.find(partition);
+    if (present != state->second.positions.end()) held += SizeOf(present->second);
   }
-  if (changes.former) state.former = *changes.former;
+  if (changes.former) {
+    wanted += kPositionSize * changes.former->size();
+    held += known ? kPositionSize * state->second.former.size() : 0;
+  }
+  if (wanted > 0 && !known) wanted += kGroupSize + group.size();
+  return wanted > held ? wanted - held : 0;
+}
+
+absl::StatusOr<std::size_t> OffsetStore::Reserve(const std::string& group, const Changes& changes) {
+  const core::MutexLock lock(mutex_);
+  const std::size_t growth = GrowthBy(group, changes);
+  if (growth > 0 && memory_ + growth > memory_max_) {
+    return MakeError(
+        ErrorCode::kInvalidCommitOffsetSize,
+        absl::StrCat("the positions of all groups hold ", memory_, " bytes, and this commit of group ", group,
+                     " adds ", growth, "; the limit is ", memory_max_,
+                     ": delete groups that are not used any more, or commit less metadata"));
+  }
+  memory_ += growth;
+  ++pending_[group].appends;
+  return growth;
+}
+
+void OffsetStore::Apply(const std::string& group, const Changes& changes) {
+  State& state = groups_.try_emplace(group, memory_).first->second;
+  std::size_t size = std::max(state.memory.size(), kGroupSize + group.size());
+  for (const auto& [partition, committed] : changes.positions) {
+    const auto present = state.positions.find(partition);
+    if (present != state.positions.end()) {
+      size -= SizeOf(present->second);
+      state.positions.erase(present);
+    }
+    if (!committed) continue;
+    size += SizeOf(*committed);
+    state.positions.emplace(partition, *committed);
+  }
+  if (changes.former) {
+    size += kPositionSize * changes.former->size();
+    size -= kPositionSize * state.former.size();
+    state.former = *changes.former;
+  }
+  state.memory.Set(size);
   if (state.positions.empty() && state.former.empty()) groups_.erase(group);
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "broker/group/charge.h"
 #include "broker/group/offset_record.h"
 #include "broker/group/requests.h"
 #include "broker/topic/topic_registry.h"
@@ -35,8 +36,9 @@ class OffsetStore {
 
   static constexpr std::string_view kTopicName = "__consumer_offsets";
   static constexpr std::size_t kMetadataSizeMax = 4096;  // bytes
+  static constexpr std::size_t kMemoryMax = 128 << 20;   // bytes of all positions
 
-  OffsetStore(topic::TopicRegistry& registry, storage::Clock& clock);
+  OffsetStore(topic::TopicRegistry& registry, storage::Clock& clock, std::size_t memory_max = kMemoryMax);
 
   // kInvalidGroupId for a name that could never commit: empty, or too long.
   static absl::Status CheckGroup(std::string_view group);
@@ -49,7 +51,8 @@ class OffsetStore {
   void ForgetDeletedTopics() HEADRACE_EXCLUDES(mutex_);
 
   // Keeps positions; `done` is called once they are on disk, and then they are what Find says. Errors:
-  // kInvalidGroupId, kOffsetMetadataTooLarge, the topic's.
+  // kInvalidGroupId, kOffsetMetadataTooLarge, kInvalidCommitOffsetSize if there is no memory for what
+  // is new of it, the topic's.
   void Commit(const std::string& group, std::vector<OffsetCommit> commits, Done done)
       HEADRACE_EXCLUDES(mutex_);
   // Forgets positions, likewise; with the last of them also where the group stood before it was moved.
@@ -81,8 +84,11 @@ class OffsetStore {
     std::optional<Positions> former;  // empty: forgotten; nullopt: as before
   };
   struct State {
+    explicit State(std::size_t& sum) : memory(sum) {}
+
     Positions positions;
     Positions former;
+    Charge memory;
   };
   // What of a group is on its way to the disk, and who waits for it.
   struct Pending {
@@ -100,6 +106,11 @@ class OffsetStore {
       HEADRACE_EXCLUDES(mutex_);
   void ForgetNow(const std::string& group, Done done) HEADRACE_EXCLUDES(mutex_);
   void Append(const std::string& group, Changes changes, Done done) HEADRACE_EXCLUDES(mutex_);
+  // Bytes that changes need beyond what the group has; 0 if they free some.
+  std::size_t GrowthBy(const std::string& group, const Changes& changes) const HEADRACE_REQUIRES(mutex_);
+  // Takes the memory for them until they are on disk, and counts them as on their way there.
+  absl::StatusOr<std::size_t> Reserve(const std::string& group, const Changes& changes)
+      HEADRACE_EXCLUDES(mutex_);
   void Apply(const std::string& group, const Changes& changes) HEADRACE_REQUIRES(mutex_);
   absl::Status ReplayAll() HEADRACE_EXCLUDES(mutex_);
   absl::Status Replay(ByteSpan batches) HEADRACE_REQUIRES(mutex_);
@@ -107,9 +118,11 @@ class OffsetStore {
 
   topic::TopicRegistry& registry_;
   storage::Clock& clock_;
+  const std::size_t memory_max_;
   std::shared_ptr<topic::Partition> partition_;  // set by Load, then constant
 
   mutable core::Mutex mutex_;
+  std::size_t memory_ HEADRACE_GUARDED_BY(mutex_) = 0;  // of what is kept, and what is on its way
   std::map<std::string, State> groups_ HEADRACE_GUARDED_BY(mutex_);
   std::map<std::string, Pending> pending_ HEADRACE_GUARDED_BY(mutex_);
 };

@@ -20,7 +20,8 @@ using Time = std::chrono::steady_clock::time_point;
 using Milliseconds = std::chrono::milliseconds;
 using Partitions = std::set<TopicPartition>;
 
-inline constexpr std::size_t kGroupIdSizeMax = 249;  // bytes
+inline constexpr std::size_t kGroupIdSizeMax = 249;   // bytes
+inline constexpr std::size_t kMemberIdSizeMax = 255;  // bytes of a member's or an instance's id
 
 // What a pure state machine wants done: completions, to be run in this order once no lock is held.
 using Actions = std::vector<std::function<void()>>;

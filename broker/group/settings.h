@@ -7,6 +7,9 @@
 
 namespace headrace::group {
 
+// What a member costs besides texts of its own choice: its ids, and its places in maps.
+inline constexpr std::size_t kMemberSize = 1024;  // bytes
+
 struct Settings {
   // An empty classic group waits this long for more members than its first; 0: not at all.
   Milliseconds initial_rebalance_delay{3'000};
@@ -16,9 +19,11 @@ struct Settings {
   // The consumer protocol's, told to members.
   Milliseconds consumer_heartbeat_interval{5'000};
   Milliseconds consumer_session_timeout{45'000};
-  // Memory: at most groups_max * members_max members, each as large as its request.
   std::size_t groups_max = 10'000;
   std::size_t members_max = 1'000;  // of one group
+  // Bytes of all members: what they said of themselves and what they were assigned. Who would go beyond is
+  // refused; only what the broker itself assigns to one group may go beyond, once.
+  std::size_t members_memory_max = 128 << 20;
 };
 
 }  // namespace headrace::group

@@ -9,14 +9,7 @@
 namespace headrace::native {
 namespace {
 
-constexpr std::size_t kIdSizeMax = 255;  // bytes of a member or instance id
-constexpr std::int32_t kNoEpoch = -1;    // of whoever is no member
-
-absl::Status CheckId(std::string_view what, const std::string& id) {
-  if (id.size() <= kIdSizeMax) return absl::OkStatus();
-  return MakeError(ErrorCode::kInvalidRequest,
-                   absl::StrCat(std::string(what), " of ", id.size(), " bytes; the limit is ", kIdSizeMax));
-}
+constexpr std::int32_t kNoEpoch = -1;  // of whoever is no member
 
 absl::StatusOr<group::Partitions> ToPartitions(const GroupHeartbeatRequest::Owned& owned) {
   group::Partitions partitions;
@@ -36,8 +29,6 @@ absl::StatusOr<group::Partitions> ToPartitions(const GroupHeartbeatRequest::Owne
 absl::StatusOr<group::ConsumerHeartbeatRequest> ToHeartbeat(const Request& request,
                                                             GroupHeartbeatRequest& message) {
   RETURN_IF_ERROR(group::OffsetStore::CheckGroup(message.group()));
-  RETURN_IF_ERROR(CheckId("a member id", message.member_id()));
-  RETURN_IF_ERROR(CheckId("an instance id", message.instance_id()));
   group::ConsumerHeartbeatRequest heartbeat;
   heartbeat.group_id = std::move(*message.mutable_group());
   heartbeat.member_id = std::move(*message.mutable_member_id());

@@ -30,7 +30,8 @@ struct Consumer {
 
 struct Group {
   Settings settings;
-  ConsumerGroup group{"g", settings};
+  std::size_t memory = 0;
+  ConsumerGroup group{"g", settings, memory};
   TopicList topics = ListOf({{Id(1), "t", 4}});
   Time now{};
 

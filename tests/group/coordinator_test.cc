@@ -66,6 +66,77 @@ TEST_CASE("Coordinator: no more groups than the limit, but empty ones make room"
   CHECK(JoinError(coordinator, "h") == ErrorCode::kNone);
 }
 
+TEST_CASE("Coordinator: members have a limit in bytes, over all groups and both protocols") {
+  testing::FakeClock clock;
+  Settings settings;
+  settings.initial_rebalance_delay = Milliseconds(0);
+  settings.members_memory_max = 10'000;
+  Coordinator coordinator(settings, clock, OneTopic);
+  JoinOutcome joined;
+  const auto join = [&](const std::string& group, std::size_t metadata_size) {
+    JoinRequest request = JoinOf(group);
+    request.protocols[0].metadata = std::string(metadata_size, 'm');
+    coordinator.Join(request, [&](const JoinOutcome& outcome) { joined = outcome; });
+    return joined.error;
+  };
+  CHECK(join("g", 5'000) == ErrorCode::kNone);
+  JoinRequest again = JoinOf("g");
+  again.member_id = joined.member_id;
+  again.protocols[0].metadata = std::string(5'000, 'm');
+  CHECK(join("h", 5'000) == ErrorCode::kGroupMaxSizeReached);
+  coordinator.Join(again, [&](const JoinOutcome& outcome) { joined = outcome; });
+  CHECK(joined.error == ErrorCode::kNone);  // it holds no more than before
+  CHECK(join("h", 1'000) == ErrorCode::kNone);
+  const auto refused = coordinator.ConsumerHeartbeat([] {
+    ConsumerHeartbeatRequest request = FirstBeat("c");
+    request.topic_names = {{std::string(3'000, 't')}};
+    return request;
+  }());
+  CHECK(refused.error == ErrorCode::kGroupMaxSizeReached);
+  CHECK_THAT(refused.message, Catch::Contains("the limit is 10000"));
+  SyncOutcome synced;
+  SyncRequest sync;
+  sync.group_id = "h";
+  sync.member_id = joined.member_id;
+  sync.generation = joined.generation;
+  sync.assignments = {{joined.member_id, std::string(5'000, 'a')}};
+  coordinator.Sync(sync, [&](const SyncOutcome& outcome) { synced = outcome; });
+  CHECK(synced.error == ErrorCode::kGroupMaxSizeReached);
+  // Who goes makes room, for any group.
+  coordinator.RemoveMembers("g");
+  coordinator.Sync(sync, [&](const SyncOutcome& outcome) { synced = outcome; });
+  CHECK(synced.error == ErrorCode::kNone);
+  CHECK(coordinator.ConsumerHeartbeat(FirstBeat("c")).error == ErrorCode::kNone);
+  CHECK(join("g", 5'000) == ErrorCode::kGroupMaxSizeReached);
+}
+
+TEST_CASE("Coordinator: ids have at most 255 bytes, also those made of a longer name of a client") {
+  testing::FakeClock clock;
+  Settings settings;
+  settings.initial_rebalance_delay = Milliseconds(0);
+  Coordinator coordinator(settings, clock, OneTopic);
+  JoinOutcome joined;
+  const auto join = [&](const JoinRequest& request) {
+    coordinator.Join(request, [&](const JoinOutcome& outcome) { joined = outcome; });
+    return joined.error;
+  };
+  JoinRequest request = JoinOf("g");
+  request.instance_id = std::string(256, 'i');
+  CHECK(join(request) == ErrorCode::kInvalidRequest);
+  request = JoinOf("g");
+  request.member_id = std::string(256, 'm');
+  CHECK(join(request) == ErrorCode::kInvalidRequest);
+  request = JoinOf("g");
+  request.client.id = std::string(221, 'c') + "\u00e9";  // one character, of which one byte has room
+  CHECK(join(request) == ErrorCode::kNone);
+  CHECK(joined.member_id.size() == 221 + 33);
+  ConsumerHeartbeatRequest beat = FirstBeat("h");
+  beat.instance_id = std::string(256, 'i');
+  const auto refused = coordinator.ConsumerHeartbeat(beat);
+  CHECK(refused.error == ErrorCode::kInvalidRequest);
+  CHECK_THAT(refused.message, Catch::Contains("256 bytes; the limit is 255"));
+}
+
 TEST_CASE("Coordinator: a member it does not know is sent to join again, and meanwhile sees positions") {
   testing::FakeClock clock;
   Coordinator coordinator(Settings(), clock, OneTopic);

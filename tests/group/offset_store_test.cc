@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include <future>
+#include <optional>
 
 #include "tests/support/test_topics.h"
 
@@ -67,6 +68,39 @@ TEST_CASE("OffsetStore: a crash after a topic was deleted leaves no position in 
   REQUIRE(again.Load().ok());
   f.AwaitStored();  // the same log, so also behind what `again` has queued
   CheckOnlyOthersAreLeft(again, f.u);
+}
+
+TEST_CASE("OffsetStore: positions have a limit in bytes; what replaces a position or frees one has not") {
+  TestTopics topics;
+  topics.Create({});
+  const TopicId t = topics.registry->Find("t")->id;
+  std::optional<OffsetStore> store(std::in_place, *topics.registry, topics.clock, 10'000);
+  REQUIRE(store->Load().ok());
+  const auto commit = [&](PartitionId partition, std::size_t metadata_size) {
+    std::promise<absl::Status> done;
+    store->Commit("g", {{{t, partition}, 1, kNoLeaderEpoch, std::string(metadata_size, 'm')}},
+                  [&](const absl::Status& status) { done.set_value(status); });
+    return done.get_future().get();
+  };
+  CHECK(commit(0, 4'000).ok());
+  CHECK(commit(1, 4'000).ok());
+  const absl::Status refused = commit(2, 4'000);
+  CHECK(CodeOf(refused) == ErrorCode::kInvalidCommitOffsetSize);
+  CHECK_THAT(std::string(refused.message()), Catch::Contains("the limit is 10000"));
+  CHECK(store->All("g").size() == 2);
+  CHECK(commit(1, 4'000).ok());
+  CHECK(commit(1, 3'000).ok());
+  CHECK(commit(2, 100).ok());
+
+  store.emplace(*topics.registry, topics.clock, 8'000);  // less than it holds
+  REQUIRE(store->Load().ok());
+  CHECK(store->All("g").size() == 3);
+  CHECK(commit(1, 2'900).ok());
+  CHECK_FALSE(commit(3, 1'500).ok());
+  std::promise<absl::Status> forgotten;
+  store->Forget("g", [&](const absl::Status& status) { forgotten.set_value(status); });
+  REQUIRE(forgotten.get_future().get().ok());
+  CHECK(commit(0, 4'000).ok());
 }
 
 TEST_CASE("OffsetStore: a group's name has 1 to 249 bytes, metadata at most 4096") {
