@@ -85,7 +85,8 @@ void ClassicGroup::JoinNew(const JoinRequest& request, const std::string& new_id
     return ReplaceStatic(request, new_id, std::move(done), now, actions);
   }
   if (request.member_id_required && !request.instance_id) {
-    pending_.try_emplace(new_id, *memory_).first->second.deadline = now + request.session_timeout;
+    pending_.try_emplace(new_id, *memory_).first->second.deadline =
+        now + std::min(request.session_timeout, settings_->pending_timeout_max);
     return Refuse(done, ErrorCode::kMemberIdRequired, new_id, actions);
   }
   AddMember(request, new_id, std::move(done), now, actions);

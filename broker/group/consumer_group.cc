@@ -166,6 +166,10 @@ ConsumerHeartbeatOutcome ConsumerGroup::Heartbeat(const ConsumerHeartbeatRequest
   const std::int32_t epoch_before = epoch_;
   Member* member = nullptr;
   error = FindOrAdd(request, member);
+  if (error == ErrorCode::kGroupMaxSizeReached) {
+    return Refusal(error, "group " + id_ + " has " + std::to_string(members_.size()) +
+                              " members, and no more may be: let others leave, or use another group");
+  }
   if (error != ErrorCode::kNone) return Refusal(error, "member " + request.member_id + " of group " + id_);
   member->client = request.client;
   member->memory.Set(kMemberSize + request.client.id.size() + request.client.host.size());

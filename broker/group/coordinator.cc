@@ -156,27 +156,30 @@ ClassicGroup* Coordinator::FindClassic(const std::string& group_id) {
 }
 
 template <typename T>
-T* Coordinator::TakeOver(const std::string& group_id, ErrorCode mismatch, ErrorCode& error) {
-  if (stopping_) error = ErrorCode::kCoordinatorNotAvailable;
-  if (group_id.empty() || group_id.size() > kGroupIdSizeMax) error = ErrorCode::kInvalidGroupId;
-  if (error != ErrorCode::kNone) return nullptr;
+T* Coordinator::TakeOver(const std::string& group_id, ErrorCode mismatch, Refusal& refusal) {
+  if (group_id.empty() || group_id.size() > kGroupIdSizeMax) refusal.error = ErrorCode::kInvalidGroupId;
+  if (stopping_) refusal.error = ErrorCode::kCoordinatorNotAvailable;
+  if (refusal.error != ErrorCode::kNone) return nullptr;
   auto found = groups_.find(group_id);
   if (found == groups_.end()) {
     if (groups_.size() >= settings_.groups_max) {
-      // Empty groups hold nothing that cannot be made again.
+      // Without members a group holds nothing that cannot be made again; who was only promised an id asks
+      // again.
       std::erase_if(groups_, [](const auto& each) {
-        return std::visit([](const auto& group) { return group.unused(); }, each.second);
+        return std::visit([](const auto& group) { return group.empty(); }, each.second);
       });
     }
     if (groups_.size() >= settings_.groups_max) {
-      error = ErrorCode::kGroupMaxSizeReached;
+      refusal = {ErrorCode::kGroupMaxSizeReached,
+                 absl::StrCat("there are ", groups_.size(),
+                              " groups with members, and no more may be: end the consumers of some")};
       return nullptr;
     }
     found = groups_.try_emplace(group_id, std::in_place_type<T>, group_id, settings_, members_memory_).first;
   }
   if (auto* group = std::get_if<T>(&found->second)) return group;
   if (!std::visit([](const auto& group) { return group.unused(); }, found->second)) {
-    error = mismatch;
+    refusal.error = mismatch;
     return nullptr;
   }
   found->second.template emplace<T>(group_id, settings_, members_memory_);
@@ -189,16 +192,16 @@ void Coordinator::Join(const JoinRequest& request, JoinCallback done) {
     const core::MutexLock lock(mutex_);
     const bool wrong = !WrongIds(request.member_id, request.instance_id).empty() ||
                        request.protocol_type.size() > kMemberIdSizeMax;
-    ErrorCode error = wrong ? ErrorCode::kInvalidRequest : ErrorCode::kNone;
+    Refusal refusal{wrong ? ErrorCode::kInvalidRequest : ErrorCode::kNone, ""};
     ClassicGroup* group =
-        TakeOver<ClassicGroup>(request.group_id, ErrorCode::kInconsistentGroupProtocol, error);
+        TakeOver<ClassicGroup>(request.group_id, ErrorCode::kInconsistentGroupProtocol, refusal);
     if (group != nullptr) {
       group->Join(request, make_id_(request.instance_id.value_or(request.client.id)), std::move(done),
                   clock_.MonotonicNow(), actions);
       Wake();
     } else {
       JoinOutcome outcome;
-      outcome.error = error;
+      outcome.error = refusal.error;
       outcome.member_id = request.member_id;
       actions.push_back([done = std::move(done), outcome] { done(outcome); });
     }
@@ -269,9 +272,13 @@ ConsumerHeartbeatOutcome Coordinator::ConsumerHeartbeat(const ConsumerHeartbeatR
     outcome.error = stopping_ ? ErrorCode::kCoordinatorNotAvailable : ErrorCode::kUnknownMemberId;
     return outcome;
   }
-  ConsumerGroup* group =
-      TakeOver<ConsumerGroup>(request.group_id, ErrorCode::kGroupIdNotFound, outcome.error);
-  if (group == nullptr) return outcome;
+  Refusal refusal;
+  ConsumerGroup* group = TakeOver<ConsumerGroup>(request.group_id, ErrorCode::kGroupIdNotFound, refusal);
+  if (group == nullptr) {
+    outcome.error = refusal.error;
+    outcome.message = refusal.message;
+    return outcome;
+  }
   ConsumerHeartbeatRequest named = request;
   if (joins && named.member_id.empty()) named.member_id = make_id_("");
   // The timer need not be woken: it looks at least once a second, which is near enough for a session.

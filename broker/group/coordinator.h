@@ -90,9 +90,14 @@ class Coordinator {
 
   // The classic group of a request other than Join; null: there is none.
   ClassicGroup* FindClassic(const std::string& group_id) HEADRACE_REQUIRES(mutex_);
-  // The group, made if it is missing and turned into a T if it is empty; null and `error` if that cannot be.
+  struct Refusal {
+    ErrorCode error = ErrorCode::kNone;
+    std::string message;
+  };
+  // The group, made if it is missing and turned into a T if it is empty; null if that cannot be, or if it is
+  // refused already.
   template <typename T>
-  T* TakeOver(const std::string& group_id, ErrorCode mismatch, ErrorCode& error) HEADRACE_REQUIRES(mutex_);
+  T* TakeOver(const std::string& group_id, ErrorCode mismatch, Refusal& refusal) HEADRACE_REQUIRES(mutex_);
   // Asks for the topics if the last answer is old; groups go on meanwhile.
   void RefreshTopics(bool force) HEADRACE_EXCLUDES(refresh_mutex_, mutex_);
   ErrorCode Check(const CommitCheck& check) HEADRACE_REQUIRES(mutex_);

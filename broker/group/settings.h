@@ -16,6 +16,7 @@ struct Settings {
   Milliseconds session_timeout_min{6'000};
   Milliseconds session_timeout_max{1'800'000};
   Milliseconds new_member_timeout{300'000};  // a member that joined and was never answered
+  Milliseconds pending_timeout_max{45'000};  // of an id that was given out; its session if that is shorter
   // The consumer protocol's, told to members.
   Milliseconds consumer_heartbeat_interval{5'000};
   Milliseconds consumer_session_timeout{45'000};

@@ -71,7 +71,7 @@ std::string Explain(ErrorCode error, const std::string& group) {
       return absl::StrCat("the members of group ", group,
                           " speak Kafka's classic group protocol; members of both protocols cannot be mixed");
     case ErrorCode::kGroupMaxSizeReached:
-      return absl::StrCat("group ", group, " or the broker has as many members or groups as it may");
+      return absl::StrCat("group ", group, " cannot take in this member");
     case ErrorCode::kCoordinatorLoadInProgress:
       return absl::StrCat("group ", group, " is just being moved; try again");
     case ErrorCode::kCoordinatorNotAvailable:

@@ -62,8 +62,67 @@ TEST_CASE("Coordinator: no more groups than the limit, but empty ones make room"
   Coordinator coordinator(settings, clock, OneTopic);
   CHECK(JoinError(coordinator, "g") == ErrorCode::kNone);
   CHECK(JoinError(coordinator, "h") == ErrorCode::kGroupMaxSizeReached);
+  const auto refused = coordinator.ConsumerHeartbeat(FirstBeat("c"));
+  CHECK(refused.error == ErrorCode::kGroupMaxSizeReached);
+  CHECK_THAT(refused.message, Catch::Contains("there are 1 groups"));
   coordinator.RemoveMembers("g");
   CHECK(JoinError(coordinator, "h") == ErrorCode::kNone);
+}
+
+TEST_CASE("Coordinator: joins that are not finished keep nobody out, and wait for 45 s at most") {
+  testing::FakeClock clock;
+  Settings settings;
+  settings.groups_max = 2;
+  Coordinator coordinator(settings, clock, OneTopic);
+  std::string id;
+  const auto join = [&](JoinRequest request) {
+    ErrorCode error = ErrorCode::kNone;
+    request.member_id_required = true;
+    request.session_timeout = std::chrono::minutes(30);
+    coordinator.Join(request, [&](const JoinOutcome& outcome) {
+      error = outcome.error;
+      id = outcome.member_id;
+    });
+    return error;
+  };
+  JoinRequest unfinished = JoinOf("g");
+  CHECK(join(unfinished) == ErrorCode::kMemberIdRequired);
+  unfinished.member_id = id;
+  CHECK(join(JoinOf("h")) == ErrorCode::kMemberIdRequired);
+  SECTION("another group takes the room of both") {
+    CHECK(coordinator.ConsumerHeartbeat(FirstBeat("c")).error == ErrorCode::kNone);
+    CHECK(coordinator.List().size() == 1);
+    CHECK(join(unfinished) == ErrorCode::kUnknownMemberId);
+  }
+  SECTION("time passes") {
+    clock.Advance(std::chrono::seconds(45));
+    coordinator.Tick();
+    CHECK(coordinator.List().empty());
+  }
+}
+
+TEST_CASE("Coordinator: no more members of a group than the limit, in either protocol") {
+  testing::FakeClock clock;
+  Settings settings;
+  settings.initial_rebalance_delay = Milliseconds(0);
+  settings.members_max = 1;
+  Coordinator coordinator(settings, clock, OneTopic);
+  CHECK(JoinError(coordinator, "g") == ErrorCode::kNone);
+  CHECK(JoinError(coordinator, "g") == ErrorCode::kGroupMaxSizeReached);
+  coordinator.RemoveMembers("g");
+  CHECK(JoinError(coordinator, "g") == ErrorCode::kNone);
+  CHECK(coordinator.ConsumerHeartbeat(FirstBeat("c")).error == ErrorCode::kNone);
+  ConsumerHeartbeatRequest second = FirstBeat("c");
+  second.member_id = "n";
+  const auto refused = coordinator.ConsumerHeartbeat(second);
+  CHECK(refused.error == ErrorCode::kGroupMaxSizeReached);
+  CHECK_THAT(refused.message, Catch::Contains("group c has 1 members"));
+  second.member_epoch = kLeaveEpoch;
+  second.member_id = "m";
+  CHECK(coordinator.ConsumerHeartbeat(second).error == ErrorCode::kNone);
+  second = FirstBeat("c");
+  second.member_id = "n";
+  CHECK(coordinator.ConsumerHeartbeat(second).error == ErrorCode::kNone);
 }
 
 TEST_CASE("Coordinator: members have a limit in bytes, over all groups and both protocols") {
