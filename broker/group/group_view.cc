@@ -60,7 +60,7 @@ std::string_view NameOf(GroupType type) {
 std::optional<GroupDescription> DescribeAny(const Coordinator& groups, const OffsetStore& offsets,
                                             const std::string& group_id) {
   std::optional<GroupDescription> found = groups.Describe(group_id);
-  if (!found && !offsets.All(group_id).empty()) found = OnlyOffsets(group_id);
+  if (!found && offsets.Has(group_id)) found = OnlyOffsets(group_id);
   return found;
 }
 

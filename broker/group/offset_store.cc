@@ -322,12 +322,15 @@ Positions OffsetStore::Former(const std::string& group) const {
   return state == groups_.end() ? Positions() : state->second.former;
 }
 
+bool OffsetStore::Has(const std::string& group) const {
+  const core::MutexLock lock(mutex_);
+  return groups_.contains(group);
+}
+
 std::vector<std::string> OffsetStore::Groups() const {
   const core::MutexLock lock(mutex_);
   std::vector<std::string> names;
-  for (const auto& [name, state] : groups_) {
-    if (!state.positions.empty()) names.push_back(name);
-  }
+  for (const auto& [name, state] : groups_) names.push_back(name);
   return names;
 }
 

@@ -73,7 +73,9 @@ class OffsetStore {
   Positions All(const std::string& group) const HEADRACE_EXCLUDES(mutex_);
   // Where the group stood before the last Move, in the partitions that this moved; offset -1: nowhere.
   Positions Former(const std::string& group) const HEADRACE_EXCLUDES(mutex_);
-  // Those that have any position, in order.
+  // Whether anything is kept of the group, be it only where it stood before the last Move.
+  bool Has(const std::string& group) const HEADRACE_EXCLUDES(mutex_);
+  // Those that have, in order.
   std::vector<std::string> Groups() const HEADRACE_EXCLUDES(mutex_);
 
  private:

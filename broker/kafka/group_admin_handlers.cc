@@ -35,7 +35,7 @@ class DeleteOperation : public std::enable_shared_from_this<DeleteOperation> {
  private:
   void DeleteOne(DeleteGroupsResponse::Result& result) {
     const Services& services = *request_.services;
-    const bool has_positions = !services.offsets->All(result.group_id).empty();
+    const bool has_positions = services.offsets->Has(result.group_id);
     result.error = services.groups->Delete(result.group_id);
     // A group of positions alone is none of the coordinator's.
     if (result.error == ErrorCode::kGroupIdNotFound && has_positions) result.error = ErrorCode::kNone;

@@ -167,7 +167,7 @@ void HandleOffsetDelete(const Request& request, OffsetDeleteRequest message) {
   const Services& services = *request.services;
   OffsetDeleteResponse response;
   const std::optional<group::GroupDescription> group = services.groups->Describe(message.group_id);
-  if (!group && services.offsets->All(message.group_id).empty()) response.error = ErrorCode::kGroupIdNotFound;
+  if (!group && !services.offsets->Has(message.group_id)) response.error = ErrorCode::kGroupIdNotFound;
   if (group && !group->members.empty() && group->protocol_type != "consumer") {
     response.error = ErrorCode::kNonEmptyGroup;
   }

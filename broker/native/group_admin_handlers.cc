@@ -184,7 +184,7 @@ void HandleDeleteGroup(const Request& request) {
   const absl::Status parsed = ParseHeader(request.frame.header, message);
   if (!parsed.ok()) return AnswerError(request, parsed);
   const Services& services = *request.services;
-  const bool has_positions = !services.offsets->All(message.group()).empty();
+  const bool has_positions = services.offsets->Has(message.group());
   const ErrorCode error = services.groups->Delete(message.group());
   if (error == ErrorCode::kNonEmptyGroup) {
     return AnswerError(

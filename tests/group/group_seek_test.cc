@@ -6,6 +6,7 @@
 #include <future>
 #include <thread>
 
+#include "broker/group/group_view.h"
 #include "tests/support/test_topics.h"
 
 namespace headrace::group {
@@ -146,6 +147,21 @@ TEST_CASE("Seek: undo goes back, also to nowhere; once more goes forth again") {
   REQUIRE(f.Move(SeekTarget::kUndo).ok());
   CHECK(f.At(f.t) == 10);
   CHECK(f.At(f.u) == 0);
+}
+
+TEST_CASE("Seek: a group of which only the way back is kept is a group: listed, and deleted as a whole") {
+  Fixture f;
+  REQUIRE(f.Move(*f.Plan(SeekTarget::kLatest, 0, {"t"})).ok());
+  REQUIRE(f.Move(SeekTarget::kUndo).ok());  // to nowhere
+  CHECK(f.store.All("g").empty());
+  f.groups.Delete("g");
+  CHECK(DescribeAny(f.groups, f.store, "g").has_value());
+  CHECK(ListAll(f.groups, f.store).size() == 1);
+  std::promise<absl::Status> forgotten;
+  f.store.Forget("g", Fixture::Into(forgotten));
+  REQUIRE(forgotten.get_future().get().ok());
+  CHECK_FALSE(f.store.Has("g"));
+  CHECK(ListAll(f.groups, f.store).empty());
 }
 
 TEST_CASE("Seek: what undo goes back to is there after a restart, and gone with the group") {
