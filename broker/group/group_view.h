@@ -17,7 +17,8 @@ namespace headrace::group {
 std::string_view NameOf(GroupState state);
 std::string_view NameOf(GroupType type);
 
-// A group that the store keeps something of and that never had members, or has lost them by a restart, is an empty classic one.
+// A group that the store keeps something of and that never had members, or has lost them by a restart, is an
+// empty classic one.
 std::optional<GroupDescription> DescribeAny(const Coordinator& groups, const OffsetStore& offsets,
                                             const std::string& group_id);
 // Without members.

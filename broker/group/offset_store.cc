@@ -128,6 +128,14 @@ void OffsetStore::ForgetDeletedTopics() {
   for (const auto& [group, partitions] : lost) Delete(group, partitions, [](const absl::Status&) {});
 }
 
+void OffsetStore::ForgetDeleted(const std::string& group, const Changes& changes) {
+  std::vector<TopicPartition> lost;
+  for (const auto& [partition, committed] : changes.positions) {
+    if (committed && registry_.Find(partition.topic) == nullptr) lost.push_back(partition);
+  }
+  Delete(group, lost, [](const absl::Status&) {});
+}
+
 void OffsetStore::Forget(const std::string& group, Done done) {
   WhenSettled(group, [this, group, done = std::move(done)] { ForgetNow(group, done); });
 }
@@ -213,6 +221,7 @@ void OffsetStore::Append(const std::string& group, Changes changes, Done done) {
       memory_ -= growth;
       if (outcome.ok()) Apply(group, changes);
     }
+    if (outcome.ok()) ForgetDeleted(group, changes);
     Settle(group);
     done(outcome.status());  // last: whoever hears of it may destroy the store
   };

@@ -46,8 +46,8 @@ class OffsetStore {
   // Creates the topic if it is missing, reads what it holds, and forgets what of it is in no topic any more.
   // Blocking; once, before anything else.
   absl::Status Load() HEADRACE_EXCLUDES(mutex_);
-  // Forgets positions in topics that the registry does not know; after it has deleted one. What cannot be
-  // stored now is forgotten at the next start.
+  // Forgets positions in topics that the registry does not know; after it has deleted one. What is on its way
+  // to the disk is forgotten when it is there, and what cannot be stored now at the next start.
   void ForgetDeletedTopics() HEADRACE_EXCLUDES(mutex_);
 
   // Keeps positions; `done` is called once they are on disk, and then they are what Find says. Errors:
@@ -104,6 +104,8 @@ class OffsetStore {
   // thread.
   void WhenSettled(const std::string& group, std::function<void()> next) HEADRACE_EXCLUDES(mutex_);
   void Settle(const std::string& group) HEADRACE_EXCLUDES(mutex_);
+  // Of `changes`, which have just been applied.
+  void ForgetDeleted(const std::string& group, const Changes& changes) HEADRACE_EXCLUDES(mutex_);
   void MoveNow(const std::string& group, std::vector<OffsetCommit> commits, Done done)
       HEADRACE_EXCLUDES(mutex_);
   void ForgetNow(const std::string& group, Done done) HEADRACE_EXCLUDES(mutex_);

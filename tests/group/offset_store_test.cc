@@ -59,6 +59,16 @@ TEST_CASE("OffsetStore: positions go with their topic, and a group with the last
   CheckOnlyOthersAreLeft(again, f.u);
 }
 
+TEST_CASE("OffsetStore: a commit that reaches the disk after its topic was deleted is forgotten, too") {
+  Fixture f;
+  f.topics.registry->OnDeleted([&] { f.store.ForgetDeletedTopics(); });
+  REQUIRE(f.topics.registry->Delete(f.t.topic).ok());
+  f.Commit("late", {{f.t, 4, kNoLeaderEpoch, ""}});  // whoever sent it had looked the topic up before
+  f.AwaitStored();
+  CHECK_FALSE(f.store.Has("late"));
+  CheckOnlyOthersAreLeft(f.store, f.u);
+}
+
 TEST_CASE("OffsetStore: a crash after a topic was deleted leaves no position in it") {
   Fixture f;
   f.AwaitStored();
