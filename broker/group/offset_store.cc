@@ -162,8 +162,11 @@ void OffsetStore::MoveNow(const std::string& group, std::vector<OffsetCommit> co
   Changes changes;
   changes.former.emplace();
   for (const OffsetCommit& commit : commits) {
+    CommittedOffset& former = (*changes.former)[commit.partition];
     const auto found = present.find(commit.partition);
-    changes.former->emplace(commit.partition, found == present.end() ? CommittedOffset() : found->second);
+    if (found == present.end()) continue;
+    former.offset = found->second.offset;  // what the record keeps, and no more
+    former.leader_epoch = found->second.leader_epoch;
   }
   changes.positions = ToChanges(std::move(commits));
   for (auto& [partition, committed] : changes.positions) {
