@@ -196,6 +196,30 @@ TEST_CASE("Classic: a static member's own bookkeeping may differ when it is back
   CHECK(broker.Join(request)->join.generation == a->join.generation + 1);
 }
 
+TEST_CASE("Classic: each of many that leave is told its own, and who may go goes") {
+  Broker broker;
+  const auto a = broker.Join(broker.Request("a"));
+  JoinRequest request = broker.Request("b");
+  request.instance_id = "one";
+  const auto b = broker.Join(request);
+  broker.Join(broker.Request("a", a->join.member_id));
+  const LeaveOutcome left = broker.coordinator().Leave({"g",
+                                                        {{a->join.member_id, std::nullopt},
+                                                         {"nobody", std::nullopt},
+                                                         {a->join.member_id, std::nullopt},
+                                                         {"former", "one"},
+                                                         {"", "two"}}});
+  CHECK(left.error == ErrorCode::kNone);
+  CHECK(left.members == std::vector<ErrorCode>{ErrorCode::kNone, ErrorCode::kUnknownMemberId,
+                                               ErrorCode::kUnknownMemberId, ErrorCode::kFencedInstanceId,
+                                               ErrorCode::kUnknownMemberId});
+  const auto described = broker.coordinator().Describe("g");
+  REQUIRE(described->members.size() == 1);
+  CHECK(described->members[0].instance_id == "one");
+  CHECK(broker.coordinator().Leave({"g", {{"", "one"}}}).members.at(0) == ErrorCode::kNone);
+  CHECK(broker.State() == GroupState::kEmpty);
+}
+
 TEST_CASE("Classic: refusals") {
   Broker broker;
   const auto a = broker.Join(broker.Request("a"));

@@ -69,6 +69,31 @@ TEST_CASE("OffsetStore: a commit that reaches the disk after its topic was delet
   CheckOnlyOthersAreLeft(f.store, f.u);
 }
 
+TEST_CASE("OffsetStore: what its topic is compacted to says the same, also of a seek's way back") {
+  Fixture f;
+  std::promise<absl::Status> moved;
+  f.store.Move("one", {{f.t, 9, kNoLeaderEpoch, ""}},
+               [&](const absl::Status& status) { moved.set_value(status); });
+  REQUIRE(moved.get_future().get().ok());
+  for (Offset offset = 0; offset < 600; ++offset) {  // more than two segments of 1 MiB
+    f.Commit("both", {{f.t, offset, kNoLeaderEpoch, std::string(4096, 'm')}});
+  }
+  const auto partition = f.topics.registry->Find(OffsetStore::kTopicName)->partitions.front();
+  const auto compacted = partition->Compact({});
+  REQUIRE(compacted.ok());
+  CHECK(compacted->segments_before >= 2);
+  CHECK(compacted->records_dropped > 400);
+  OffsetStore again(*f.topics.registry, f.topics.clock);
+  REQUIRE(again.Load().ok());
+  CHECK(again.Groups() == f.store.Groups());
+  for (const std::string& group : f.store.Groups()) {
+    CHECK(again.All(group) == f.store.All(group));
+    CHECK(again.Former(group) == f.store.Former(group));
+  }
+  CHECK(again.Find("both", f.t)->offset == 599);
+  CHECK(again.Former("one").at(f.t).offset == 3);
+}
+
 TEST_CASE("OffsetStore: a crash after a topic was deleted leaves no position in it") {
   Fixture f;
   f.AwaitStored();
