@@ -13,7 +13,6 @@ namespace headrace::group {
 using Assignment = std::map<std::string, Partitions>;  // by member id
 // By member id. Members that ask for the same share one set: work goes by sets, not by members.
 using Subscriptions = std::map<std::string, const std::set<TopicId>*>;
-using PartitionCounts = std::map<TopicId, std::int32_t>;
 
 constexpr std::string_view kUniform = "uniform";
 constexpr std::string_view kRange = "range";

@@ -31,12 +31,6 @@ ConsumerHeartbeatOutcome Refusal(ErrorCode error, std::string message) {
   return outcome;
 }
 
-PartitionCounts CountsOf(const std::vector<TopicInfo>& topics) {
-  PartitionCounts counts;
-  for (const TopicInfo& topic : topics) counts[topic.id] = topic.partitions;
-  return counts;
-}
-
 template <typename Names>
 std::size_t SizeOf(const Names& names) {
   std::size_t size = 0;
@@ -146,7 +140,7 @@ ErrorCode ConsumerGroup::FindOrAdd(const ConsumerHeartbeatRequest& request, Memb
 }
 
 ConsumerHeartbeatOutcome ConsumerGroup::Heartbeat(const ConsumerHeartbeatRequest& request,
-                                                  const TopicList& topics, Time now) {
+                                                  const TopicTablePtr& topics, Time now) {
   if (request.member_epoch < kStaticLeaveEpoch) {
     return Refusal(ErrorCode::kInvalidRequest, "a member epoch is -2 or more");
   }
@@ -241,23 +235,26 @@ std::shared_ptr<ConsumerGroup::Subscription> ConsumerGroup::SubscriptionTo(std::
 
 void ConsumerGroup::Resolve(Subscription& subscription) const {
   subscription.topics.clear();
-  const RE2 regex(subscription.regex, RegexOptions());
-  for (const TopicInfo& topic : *topics_) {
-    const bool named = subscription.names.contains(topic.name);
-    const bool matches =
-        !subscription.regex.empty() && !IsInternal(topic.name) && RE2::FullMatch(topic.name, regex);
-    if (named || matches) subscription.topics.insert(topic.id);
+  for (const std::string& name : subscription.names) {
+    const auto topic = topics_->ids.find(name);
+    if (topic != topics_->ids.end()) subscription.topics.insert(topic->second);
+  }
+  if (!subscription.regex.empty()) {
+    const RE2 regex(subscription.regex, RegexOptions());
+    for (const auto& [name, id] : topics_->ids) {
+      if (!IsInternal(name) && RE2::FullMatch(name, regex)) subscription.topics.insert(id);
+    }
   }
   subscription.memory.Set(SizeOf(subscription.names) + subscription.regex.size() +
                           subscription.topics.size() * kEntrySize);
 }
 
-void ConsumerGroup::UpdateTopics(const TopicList& topics) {
+void ConsumerGroup::UpdateTopics(const TopicTablePtr& topics) {
   if (topics == topics_) return;
-  const TopicList former = std::exchange(topics_, topics);
+  const TopicTablePtr former = std::exchange(topics_, topics);
   if (members_.empty()) return;
-  const PartitionCounts before = CountsOf(*former);
-  const PartitionCounts after = CountsOf(*topics_);
+  const PartitionCounts& before = former->partitions;
+  const PartitionCounts& after = topics_->partitions;
   const auto count = [](const PartitionCounts& counts, const TopicId& id) {
     const auto found = counts.find(id);
     return found == counts.end() ? 0 : found->second;
@@ -292,7 +289,7 @@ void ConsumerGroup::Assign() {
   if (assignment_epoch_ == epoch_) return;
   Subscriptions subscriptions;
   for (const auto& [id, member] : members_) subscriptions[id] = &member.subscription->topics;
-  const PartitionCounts counts = CountsOf(*topics_);
+  const PartitionCounts& counts = topics_->partitions;
   target_ = SelectAssignor() == kRange ? AssignRange(subscriptions, counts)
                                        : AssignUniform(subscriptions, counts, target_);
   assignment_epoch_ = epoch_;

@@ -26,10 +26,10 @@ class ConsumerGroup {
   ConsumerGroup(std::string id, const Settings& settings, std::size_t& memory)
       : id_(std::move(id)), settings_(&settings), memory_(&memory), assignment_memory_(memory) {}
 
-  ConsumerHeartbeatOutcome Heartbeat(const ConsumerHeartbeatRequest& request, const TopicList& topics,
+  ConsumerHeartbeatOutcome Heartbeat(const ConsumerHeartbeatRequest& request, const TopicTablePtr& topics,
                                      Time now);
   ErrorCode CheckCommit(const CommitCheck& check, Time now);
-  void UpdateTopics(const TopicList& topics);
+  void UpdateTopics(const TopicTablePtr& topics);
 
   void Expire(Time now);
   std::optional<Time> NextDeadline() const;
@@ -92,7 +92,7 @@ class ConsumerGroup {
   std::size_t* memory_;
   std::int32_t epoch_ = 0;
   std::int32_t assignment_epoch_ = 0;
-  TopicList topics_ = std::make_shared<const std::vector<TopicInfo>>();
+  TopicTablePtr topics_ = std::make_shared<const TopicTable>();
   std::map<std::string, Member> members_;
   std::map<std::string, std::string> static_members_;  // instance id -> member id
   std::map<TopicPartition, std::string> owners_;       // assigned or still being given up

@@ -139,8 +139,8 @@ void Coordinator::RefreshTopics(bool force) {
     topics_time_ = now;
   }
   const core::MutexLock refreshing(refresh_mutex_);
-  const auto topics = std::make_shared<const std::vector<TopicInfo>>(topics_source_());
-  TopicList known;
+  const auto topics = std::make_shared<const TopicTable>(topics_source_());
+  TopicTablePtr known;
   {
     const core::MutexLock lock(mutex_);
     known = topics_;

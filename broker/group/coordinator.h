@@ -115,7 +115,7 @@ class Coordinator {
   std::size_t members_memory_ HEADRACE_GUARDED_BY(mutex_) = 0;  // bytes
   std::map<std::string, Group> groups_ HEADRACE_GUARDED_BY(mutex_);
   std::set<std::string> seeking_ HEADRACE_GUARDED_BY(mutex_);  // groups between BeginSeek and EndSeek
-  TopicList topics_ HEADRACE_GUARDED_BY(mutex_) = std::make_shared<const std::vector<TopicInfo>>();
+  TopicTablePtr topics_ HEADRACE_GUARDED_BY(mutex_) = std::make_shared<const TopicTable>();
   std::optional<Time> topics_time_ HEADRACE_GUARDED_BY(mutex_);
   bool changed_ HEADRACE_GUARDED_BY(mutex_) = false;  // a deadline may have come nearer
   bool stopping_ HEADRACE_GUARDED_BY(mutex_) = false;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -193,10 +194,25 @@ struct TopicInfo {
   TopicId id;
   std::string name;
   std::int32_t partitions = 0;
-  friend bool operator==(const TopicInfo&, const TopicInfo&) = default;
 };
-// All of them, as they were at a time: never null, never changed, and shared by all groups. Another pointer
-// means that something in it is different.
-using TopicList = std::shared_ptr<const std::vector<TopicInfo>>;
+using PartitionCounts = std::map<TopicId, std::int32_t>;
+
+// All of them, as they were at a time. Never changed, and shared by all groups: another pointer means that
+// something in it is different.
+struct TopicTable {
+  TopicTable() = default;
+  explicit TopicTable(const std::vector<TopicInfo>& all) {
+    for (const TopicInfo& each : all) {
+      ids.emplace(each.name, each.id);
+      partitions.emplace(each.id, each.partitions);
+    }
+  }
+
+  std::map<std::string, TopicId> ids;
+  PartitionCounts partitions;
+
+  friend bool operator==(const TopicTable&, const TopicTable&) = default;
+};
+using TopicTablePtr = std::shared_ptr<const TopicTable>;
 
 }  // namespace headrace::group

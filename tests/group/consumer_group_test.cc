@@ -16,8 +16,8 @@ TopicId Id(std::uint8_t number) {
   return id;
 }
 
-TopicList ListOf(std::vector<TopicInfo> topics) {
-  return std::make_shared<const std::vector<TopicInfo>>(std::move(topics));
+TopicTablePtr ListOf(const std::vector<TopicInfo>& topics) {
+  return std::make_shared<const TopicTable>(topics);
 }
 
 // A member as a client library keeps it: it owns what it was told, and says so with the next heartbeat.
@@ -32,7 +32,7 @@ struct Group {
   Settings settings;
   std::size_t memory = 0;
   ConsumerGroup group{"g", settings, memory};
-  TopicList topics = ListOf({{Id(1), "t", 4}});
+  TopicTablePtr topics = ListOf({{Id(1), "t", 4}});
   Time now{};
 
   ConsumerHeartbeatRequest Request(const Consumer& client) {
@@ -238,7 +238,7 @@ TEST_CASE("Consumer: no partition has two owners, and all converge when it is qu
   CHECK(crowd.g.group.state() == (crowd.clients.empty() ? GroupState::kEmpty : GroupState::kStable));
   std::size_t total = 0;
   for (const auto& [name, client] : crowd.clients) total += client.owned.size();
-  CHECK(total == static_cast<std::size_t>(crowd.clients.empty() ? 0 : crowd.g.topics->front().partitions));
+  CHECK(total == static_cast<std::size_t>(crowd.clients.empty() ? 0 : crowd.g.topics->partitions.at(Id(1))));
 }
 
 }  // namespace headrace::group
