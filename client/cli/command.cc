@@ -8,11 +8,11 @@
 
 #include "client/cli/text.h"
 #include "headrace/admin.h"
+#include "protocol/core/utf8.h"
 
 namespace headrace::cli {
 void PrintNote(std::string_view line) {
-  std::string text(line);
-  text += '\n';
+  const std::string text = Printable(line) + '\n';
   // Nothing can be done about a standard error that does not take it.
   if (::write(STDERR_FILENO, text.data(), text.size()) < 0) return;
 }
@@ -21,6 +21,16 @@ ClientOptions Context::ClientOptionsFor(std::string_view command) const {
   ClientOptions options(broker);
   options.client_id = "headrace " + std::string(command);
   return options;
+}
+
+void SetBytes(nlohmann::ordered_json& document, const std::string& name, const std::string& bytes) {
+  if (IsUtf8(bytes)) {
+    document[name] = bytes;
+    return;
+  }
+  std::string encoded;
+  AppendBase64(encoded, bytes);
+  document[name + "_base64"] = encoded;
 }
 
 void Context::PrintJson(const nlohmann::ordered_json& document) {

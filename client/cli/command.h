@@ -52,6 +52,8 @@ std::int64_t WallNowMs();
 
 // Writes a line to standard error.
 void PrintNote(std::string_view line);
+// Sets `name` to bytes that somebody else chose, or, if they are not UTF-8, `name`_base64 to their base64.
+void SetBytes(nlohmann::ordered_json& document, const std::string& name, const std::string& bytes);
 
 // Each adds its command, with help, to the program.
 void AddTopicCommand(CLI::App& app, Context& context);

@@ -10,6 +10,7 @@
 #include "client/cli/position_spec.h"
 #include "client/cli/text.h"
 #include "headrace/admin.h"
+#include "protocol/core/utf8.h"
 
 namespace headrace::cli {
 namespace {
@@ -64,33 +65,42 @@ Json ToJson(const GroupPosition& position) {
                {"high_watermark", position.high_watermark},
                {"lag", position.lag},
                {"lag_seconds", static_cast<double>(position.lag_ms) / 1000},
-               {"commit_time_ms", position.commit_time_ms < 0 ? Json() : Json(position.commit_time_ms)},
-               {"metadata", position.metadata},
-               {"member_id", position.member_id}};
+               {"commit_time_ms", position.commit_time_ms < 0 ? Json() : Json(position.commit_time_ms)}};
+  SetBytes(json, "metadata", position.metadata);
+  SetBytes(json, "member_id", position.member_id);
   if (position.error) json["error"] = position.error->message;
   return json;
 }
 
+Json ToJson(const GroupMemberInfo& member) {
+  Json json;
+  SetBytes(json, "member_id", member.member_id);
+  SetBytes(json, "instance_id", member.instance_id);
+  SetBytes(json, "client_id", member.client_id);
+  json["host"] = member.host;
+  json["epoch"] = member.epoch;
+  json["assignment"] = PartitionsJson(member.assignment);
+  return json;
+}
+
 Json ToJson(const GroupInfo& info) {
-  Json json = {{"group", info.summary.name}, {"type", info.summary.type}, {"state", info.summary.state},
-               {"assignor", info.assignor},  {"epoch", info.epoch},       {"members", Json::array()},
-               {"positions", Json::array()}};
-  for (const GroupMemberInfo& member : info.members) {
-    json["members"].push_back({{"member_id", member.member_id},
-                               {"instance_id", member.instance_id},
-                               {"client_id", member.client_id},
-                               {"host", member.host},
-                               {"epoch", member.epoch},
-                               {"assignment", PartitionsJson(member.assignment)}});
-  }
+  Json json;
+  SetBytes(json, "group", info.summary.name);
+  json["type"] = info.summary.type;
+  json["state"] = info.summary.state;
+  SetBytes(json, "assignor", info.assignor);
+  json["epoch"] = info.epoch;
+  json["members"] = Json::array();
+  json["positions"] = Json::array();
+  for (const GroupMemberInfo& member : info.members) json["members"].push_back(ToJson(member));
   for (const GroupPosition& position : info.positions) json["positions"].push_back(ToJson(position));
   return json;
 }
 
 std::string DescribeForPeople(const GroupInfo& info) {
-  std::string out = "group " + info.summary.name + "\n  type      " + info.summary.type + "\n  state     " +
-                    info.summary.state + "\n";
-  if (!info.assignor.empty()) out += "  assignor  " + info.assignor + "\n";
+  std::string out = "group " + Printable(info.summary.name) + "\n  type      " + info.summary.type +
+                    "\n  state     " + info.summary.state + "\n";
+  if (!info.assignor.empty()) out += "  assignor  " + Printable(info.assignor) + "\n";
   Table members("llllr", {"MEMBER", "INSTANCE", "CLIENT", "HOST", "PARTITIONS"});
   for (const GroupMemberInfo& member : info.members) {
     members.Add({member.member_id, member.instance_id.empty() ? "-" : member.instance_id, member.client_id,
@@ -116,8 +126,12 @@ int List(Context& context) {
   Table table("lllr", {"GROUP", "TYPE", "STATE", "MEMBERS"});
   for (const GroupListing& each : *groups) {
     if (context.json) {
-      context.PrintJson(
-          {{"group", each.name}, {"type", each.type}, {"state", each.state}, {"members", each.members}});
+      Json json;
+      SetBytes(json, "group", each.name);
+      json["type"] = each.type;
+      json["state"] = each.state;
+      json["members"] = each.members;
+      context.PrintJson(json);
     } else {
       table.Add({each.name, each.type, each.state, std::to_string(each.members)});
     }

@@ -5,24 +5,10 @@
 #include <cstdio>
 #include <numeric>
 
+#include "protocol/core/utf8.h"
+
 namespace headrace::cli {
 namespace {
-
-// Bytes of the UTF-8 character at the front of `text`, or 0 if it is malformed.
-std::size_t CharacterSize(std::string_view text) {
-  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < size) return 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  const bool overlong = (first == 0xE0 && byte(1) < 0xA0) || (first == 0xF0 && byte(1) < 0x90);
-  const bool surrogate = first == 0xED && byte(1) >= 0xA0;
-  const bool too_large = first == 0xF4 && byte(1) >= 0x90;
-  return overlong || surrogate || too_large ? 0 : size;
-}
 
 // Characters on the screen, near enough: the bytes that do not continue a UTF-8 character.
 std::size_t Width(std::string_view text) {
@@ -81,15 +67,6 @@ std::string Scaled(double value, double step, const std::vector<std::string_view
 }
 
 }  // namespace
-
-bool IsUtf8(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const std::size_t size = CharacterSize(bytes);
-    if (size == 0) return false;
-    bytes.remove_prefix(size);
-  }
-  return true;
-}
 
 void AppendBase64(std::string& out, std::string_view bytes) {
   static constexpr std::string_view kDigits =
@@ -153,6 +130,11 @@ std::string HumanSeconds(double seconds) {
   const std::int64_t small = hours ? whole / 60 % 60 : whole % 60;
   return std::to_string(large) + (hours ? "h" : "m") + (small < 10 ? "0" : "") + std::to_string(small) +
          (hours ? "m" : "s");
+}
+
+void Table::Add(const std::vector<std::string>& row) {
+  std::vector<std::string>& cells = rows_.emplace_back();
+  for (const std::string& cell : row) cells.push_back(Printable(cell));
 }
 
 std::string Table::ToString() const {

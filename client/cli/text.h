@@ -8,9 +8,6 @@
 
 namespace headrace::cli {
 
-// Whether `bytes` are well-formed UTF-8 (no overlong form, no surrogate, at most U+10FFFF).
-bool IsUtf8(std::string_view bytes);
-
 // Appends `bytes` in base64 (RFC 4648 section 4, padded).
 void AppendBase64(std::string& out, std::string_view bytes);
 
@@ -31,13 +28,14 @@ std::string HumanNanoseconds(double nanoseconds);
 // printf's "%.*f".
 std::string Fixed(double value, int digits);
 
-// Rows of cells under a head. `alignment` has a letter for each column: l to the left, r to the right.
+// Rows of cells under a head; what is not printable in a cell is spelt out. `alignment` has a letter for each
+// column: l to the left, r to the right.
 class Table {
  public:
   Table(std::string alignment, std::vector<std::string> head) : alignment_(std::move(alignment)) {
     rows_.push_back(std::move(head));
   }
-  void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  void Add(const std::vector<std::string>& row);
   bool empty() const { return rows_.size() == 1; }
   // One line per row, two spaces between columns.
   std::string ToString() const;

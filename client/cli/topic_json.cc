@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "client/cli/command.h"
+
 namespace headrace::cli {
 namespace {
 
@@ -21,15 +23,15 @@ Json ToJson(const PartitionInfo& info) {
 }
 
 Json ToJson(const ConnectionInfo& info) {
-  return {{"id", info.id},
-          {"peer", info.peer},
-          {"client_id", info.client_id},
-          {"bytes_in", info.bytes_in},
-          {"bytes_out", info.bytes_out},
-          {"bytes_waiting", info.bytes_waiting},
-          {"requests_in_flight", info.requests_in_flight},
-          {"seconds_stalled", info.seconds_stalled},
-          {"transfers", cli::ToJson(info.transfers)}};
+  Json document = {{"id", info.id}, {"peer", info.peer}};
+  SetBytes(document, "client_id", info.client_id);
+  document["bytes_in"] = info.bytes_in;
+  document["bytes_out"] = info.bytes_out;
+  document["bytes_waiting"] = info.bytes_waiting;
+  document["requests_in_flight"] = info.requests_in_flight;
+  document["seconds_stalled"] = info.seconds_stalled;
+  document["transfers"] = cli::ToJson(info.transfers);
+  return document;
 }
 
 }  // namespace

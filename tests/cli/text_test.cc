@@ -19,22 +19,6 @@ std::string JsonBytes(std::string_view bytes) {
   return out;
 }
 
-TEST_CASE("Text: UTF-8 is told from other bytes") {
-  CHECK(IsUtf8(""));
-  CHECK(IsUtf8("plain"));
-  CHECK(IsUtf8("Größe \xE2\x82\xAC \xF0\x9F\x8C\x8A"));
-  CHECK(IsUtf8(std::string_view("a\0b", 3)));
-  CHECK_FALSE(IsUtf8("\xFF"));
-  CHECK_FALSE(IsUtf8("\x80"));              // continues nothing
-  CHECK_FALSE(IsUtf8("\xE2\x82"));          // cut off
-  CHECK_FALSE(IsUtf8("\xC0\xAF"));          // overlong
-  CHECK_FALSE(IsUtf8("\xE0\x80\xAF"));      // overlong
-  CHECK_FALSE(IsUtf8("\xF0\x80\x80\xAF"));  // overlong
-  CHECK_FALSE(IsUtf8("\xED\xA0\x80"));      // a surrogate
-  CHECK_FALSE(IsUtf8("\xF4\x90\x80\x80"));  // beyond U+10FFFF
-  CHECK_FALSE(IsUtf8("\xF5\x80\x80\x80"));
-}
-
 TEST_CASE("Text: base64 as in RFC 4648") {
   CHECK(Base64("").empty());
   CHECK(Base64("f") == "Zg==");
