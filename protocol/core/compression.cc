@@ -9,6 +9,7 @@
 #include <snappy.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "absl/strings/str_cat.h"
 #include "protocol/core/error_code.h"
@@ -210,28 +211,28 @@ absl::Status CompressZstd(ByteSpan input, Output& output) {
   return absl::OkStatus();
 }
 
+// In one piece, so that no window is needed beside the output, however large a one the frame was made with
+// (level 22 states 128 MiB). The output is guessed, not taken on the frame's word, and made larger until it
+// holds everything.
 absl::StatusOr<Output> DecompressZstd(ByteSpan input, std::size_t size_max) {
   thread_local const std::unique_ptr<ZSTD_DCtx, ZstdFree> context(ZSTD_createDCtx());
-  ZSTD_DCtx_reset(context.get(), ZSTD_reset_session_only);
-  // A frame may ask for a window; 8 MiB is what the format's RFC tells decoders to support.
-  ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, 23);
+  if (input.empty()) return Malformed(Compression::kZstd, "the frame is cut short");
+  constexpr std::size_t kGrowth = 4;
   Output output;
-  std::size_t used = 0;
-  std::size_t more = 1;  // 0 exactly at the end of a frame
-  ZSTD_inBuffer in{input.data(), input.size(), 0};
-  while (in.pos < in.size || more != 0) {
-    const MutableByteSpan room = MoreRoom(output, used, size_max);
-    if (room.empty()) return TooLarge(Compression::kZstd, size_max);
-    ZSTD_outBuffer out{room.data(), room.size(), 0};
-    const std::size_t before = in.pos;
-    more = ZSTD_decompressStream(context.get(), &out, &in);
-    if (ZSTD_isError(more)) return Malformed(Compression::kZstd, ZSTD_getErrorName(more));
-    if (out.pos == 0 && in.pos == before) return Malformed(Compression::kZstd, "the frame is cut short");
-    used += out.pos;
+  std::size_t size = std::max(kChunk, kGrowth * input.size());
+  for (;; size *= kGrowth) {
+    output.resize(std::min(size, size_max));
+    const std::size_t used =
+        ZSTD_decompressDCtx(context.get(), output.data(), output.size(), input.data(), input.size());
+    if (!ZSTD_isError(used)) {
+      output.resize(used);
+      return output;
+    }
+    if (ZSTD_getErrorCode(used) != ZSTD_error_dstSize_tooSmall) {
+      return Malformed(Compression::kZstd, ZSTD_getErrorName(used));
+    }
+    if (output.size() == size_max) return TooLarge(Compression::kZstd, size_max);
   }
-  if (used > size_max) return TooLarge(Compression::kZstd, size_max);
-  output.resize(used);
-  return output;
 }
 
 }  // namespace

@@ -4,10 +4,12 @@
 
 #include <sys/resource.h>
 
+#include <memory>
 #include <random>
 #include <utility>
 
 #include <snappy.h>
+#include <zstd.h>
 
 #include "protocol/core/error_code.h"
 
@@ -115,6 +117,25 @@ TEST_CASE("Compression: cut at every byte") {
       CHECK((output.ok() ? may_pass : CodeOf(output.status()) == ErrorCode::kCorruptMessage));
     }
   }
+}
+
+TEST_CASE("Compression: zstd frames with a window of 128 MiB are read, as streams of level 22 have it") {
+  const auto input = Text(300'000);
+  const std::unique_ptr<ZSTD_CCtx, std::size_t (*)(ZSTD_CCtx*)> context(ZSTD_createCCtx(), ZSTD_freeCCtx);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_windowLog, 27);
+  std::vector<std::byte> packed(ZSTD_compressBound(input.size()));
+  ZSTD_inBuffer in{input.data(), input.size(), 0};
+  ZSTD_outBuffer out{packed.data(), packed.size(), 0};
+  // As a stream, so that the frame states its window, and no size that would make a smaller one do.
+  while (in.pos < in.size)
+    REQUIRE_FALSE(ZSTD_isError(ZSTD_compressStream2(context.get(), &out, &in, ZSTD_e_continue)));
+  REQUIRE(ZSTD_compressStream2(context.get(), &out, &in, ZSTD_e_end) == 0);
+  packed.resize(out.pos);
+  const auto output = Decompress(Compression::kZstd, packed, input.size());
+  REQUIRE(output.ok());
+  CHECK(*output == input);
+  CHECK(CodeOf(Decompress(Compression::kZstd, packed, input.size() - 1).status()) ==
+        ErrorCode::kMessageTooLarge);
 }
 
 TEST_CASE("Compression: several members follow each other") {
