@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "protocol/core/error_code.h"
+#include "protocol/core/utf8.h"
 
 namespace headrace::net {
 namespace {
@@ -124,6 +125,10 @@ bool Connection::Receive(std::size_t& turn) {
     return false;
   }
   if (count <= 0) {
+    if (reader_ && reader_->partial()) {
+      LogClientError(absl::StrCat("ended in the middle of a request, ", reader_->partial_size(),
+                                  " bytes after its begin"));
+    }
     if (count == 0) {
       EndOfRequests();
     } else {
@@ -161,7 +166,7 @@ bool Connection::Detect() {
     if (preface.substr(0, common) != std::string_view(first_bytes_).substr(0, common)) continue;
     possible = true;
     if (common < preface.size()) continue;
-    reader_.emplace(protocol.frame_size_max);
+    reader_.emplace(protocol.frame_size_max, protocol.prefix_size);
     const std::string rest = first_bytes_.substr(preface.size());
     if (!rest.empty()) reader_->Prepend(AsBytes(rest));
     first_bytes_.clear();
@@ -191,11 +196,13 @@ void Connection::HandleFrames() {
       shared_.requests.fetch_add(1, std::memory_order_relaxed);
       status = session_->OnFrame(*std::move(*frame));
     }
-    if (!status.ok()) {
-      LogClientError(MessageOf(status));
-      closing_ = true;
-    }
+    if (!status.ok()) Refuse(status);
   }
+}
+
+void Connection::Refuse(const absl::Status& error) {
+  LogClientError(MessageOf(error));
+  closing_ = true;
 }
 
 bool Connection::Paused() const {
@@ -208,6 +215,12 @@ bool Connection::Paused() const {
 
 bool Connection::ReserveMemory() {
   if (awaiting_memory_) return false;
+  const absl::Status admitted =
+      session_->OnLargeFrame(reader_->prefix(), reader_->WantsMemory() - FrameReader::kLengthSize);
+  if (!admitted.ok()) {
+    Refuse(admitted);
+    return false;
+  }
   auto later = [weak = weak_from_this(), reactor = reactor_](const RequestMemory::Lease& lease) {
     reactor->Post([weak, lease] {
       if (const auto self = weak.lock()) self->OnMemory(lease);
@@ -340,7 +353,7 @@ void Connection::WarmUpAndFlush() {
 
 void Connection::Close(std::string_view reason) {
   if (closed_ || closing_) return;
-  shared_.log->info("{}: closing: {}", peer_, reason);
+  LogClientError(reason);
   closing_ = true;
   ScheduleFlush();
 }
@@ -426,10 +439,11 @@ void Connection::LogClientError(std::string_view what) {
   shared_.client_errors.fetch_add(1, std::memory_order_relaxed);
   std::uint64_t suppressed = 0;
   if (!reactor_->MayLogError(peer_, suppressed)) return;
+  const std::string line = Printable(what);  // it may quote the peer
   if (suppressed > 0) {
-    shared_.log->warn("{}: {} (and {} more from that address)", peer_, what, suppressed);
+    shared_.log->warn("{}: {} (and {} more from that address)", peer_, line, suppressed);
   } else {
-    shared_.log->warn("{}: {}", peer_, what);
+    shared_.log->warn("{}: {}", peer_, line);
   }
 }
 

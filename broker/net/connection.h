@@ -56,7 +56,9 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   void RefuseProtocol();
   void HandleFrames();
   bool Paused() const;
-  // Memory for the large frame that has begun; false: it comes later.
+  // A frame that ends the connection.
+  void Refuse(const absl::Status& error);
+  // Memory for the large frame that has begun; false: it comes later, or the session refused the frame.
   bool ReserveMemory();
   void OnMemory(RequestMemory::Lease lease);
   void Release(std::size_t request_size);

@@ -73,7 +73,7 @@ absl::StatusOr<std::optional<ReceivedFrame>> FrameReader::Next() {
     return frame;
   }
   if (size > kChunkSize) {
-    if (capacity_ != size) wanted_ = size;
+    if (capacity_ != size && available >= kLengthSize + prefix_size_) wanted_ = size;
   } else if (begin_ + size > capacity_) {
     MoveTo(kChunkSize);
   }

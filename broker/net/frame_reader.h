@@ -18,8 +18,10 @@ class FrameReader {
   static constexpr std::size_t kChunkSize = 64 << 10;
   static constexpr std::size_t kLengthSize = 4;
 
-  // Frames larger than `frame_size_max` (bytes after the length) are refused, as are empty ones.
-  explicit FrameReader(std::uint64_t frame_size_max) : frame_size_max_(frame_size_max) {}
+  // Frames larger than `frame_size_max` (bytes after the length) are refused, as are empty ones. Of a large
+  // one `prefix_size` bytes after the length come before it wants memory.
+  explicit FrameReader(std::uint64_t frame_size_max, std::size_t prefix_size = 0)
+      : frame_size_max_(frame_size_max), prefix_size_(prefix_size) {}
 
   // Where to receive into; never empty, unless WantsMemory() and Grow was not called.
   MutableByteSpan Room();
@@ -33,19 +35,23 @@ class FrameReader {
   // The size of a frame too large for a chunk, which has begun; 0: none. The caller reserves that much, then
   // calls Grow.
   std::uint64_t WantsMemory() const { return wanted_; }
+  // What that frame begins with, behind its length.
+  ByteSpan prefix() const { return {buffer_.get() + begin_ + kLengthSize, prefix_size_}; }
   // The lease is kept as long as the frame's bytes are.
   void Grow(std::shared_ptr<const void> lease = nullptr);
 
   // Nothing more is there now: keep as little as possible.
   void Rest();
-  // Whether a part of a frame is there.
-  bool partial() const { return end_ > begin_; }
+  // Bytes that are there of a frame that is not whole.
+  std::size_t partial_size() const { return end_ - begin_; }
+  bool partial() const { return partial_size() > 0; }
 
  private:
   void MoveTo(std::size_t capacity);
   void MoveTo(std::shared_ptr<std::byte[]> fresh, std::size_t capacity);
 
   const std::uint64_t frame_size_max_;
+  const std::size_t prefix_size_;
   std::shared_ptr<std::byte[]> buffer_;
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;  // of the first frame not handed out

@@ -36,6 +36,7 @@ struct Protocol {
   // A protocol without preface begins with a frame at once, and is told by its first byte: at most this.
   std::uint8_t first_byte_max = 0;
   std::uint64_t frame_size_max = 64 << 20;
+  std::size_t prefix_size = 0;  // bytes of a large frame that Session::OnLargeFrame wants to see
   SessionFactory make_session;
 };
 

@@ -35,7 +35,8 @@ class Channel : public core::Scheduler {
   // Bytes queued and not yet taken by the socket. A session pushes more when this is small, and is told by
   // OnWritable when the queue has run low.
   virtual std::size_t WaitingBytes() const = 0;
-  // Closes after what is queued has been sent (or the peer stops taking it). The reason is for the log line.
+  // Closes after what is queued has been sent (or the peer stops taking it). Counted as a client error, with
+  // the reason for its log line.
   virtual void Close(std::string_view reason) = 0;
 
   virtual std::uint64_t id() const = 0;
@@ -52,6 +53,9 @@ class Session {
  public:
   virtual ~Session() = default;
 
+  // A frame of `size` bytes, too large for the buffer at hand, has begun with `prefix` (Protocol::prefix_size
+  // bytes): asked before memory is taken for the rest. An error closes the connection as one of OnFrame does.
+  virtual absl::Status OnLargeFrame(ByteSpan /*prefix*/, std::size_t /*size*/) { return absl::OkStatus(); }
   // One whole frame. An error closes the connection, after what is queued has been sent, with one log line.
   virtual absl::Status OnFrame(ReceivedFrame frame) = 0;
   // The queue of the channel has run low: push more if there is more.

@@ -58,6 +58,26 @@ void Feed(FrameReader& reader, std::string_view bytes, std::size_t step, std::ve
 
 }  // namespace
 
+TEST_CASE(
+    "FrameReader: a large frame wants memory once the prefix is there that tells whether it is worth it") {
+  FrameReader reader(kMax, 12);
+  const std::string frame = Frame(Body(100'000, 'p'));
+  std::vector<std::string> bodies;
+  for (std::size_t size = 0; size < 16; ++size) {
+    CAPTURE(size);
+    CHECK(reader.Next()->has_value() == false);
+    CHECK(reader.WantsMemory() == 0);
+    reader.Room().front() = static_cast<std::byte>(frame[size]);
+    reader.Received(1);
+  }
+  CHECK(reader.Next()->has_value() == false);
+  CHECK(reader.WantsMemory() == frame.size());
+  CHECK(AsText(reader.prefix()) == frame.substr(4, 12));
+  reader.Grow();
+  Feed(reader, std::string_view(frame).substr(16), 30'000, bodies);
+  CHECK(bodies == std::vector<std::string>{frame.substr(4)});
+}
+
 TEST_CASE("FrameReader: frames cut at every byte") {
   const std::vector<std::string> sent = {Body(1, 'a'), Body(2, 'b'), Body(40, 'c'), Body(3, 'd')};
   std::string bytes;

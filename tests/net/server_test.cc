@@ -97,7 +97,8 @@ TEST_CASE("Server: other protocols are refused by their first bytes") {
   CHECK(client.ReceiveFrame() == "still there");
 }
 
-TEST_CASE("Server: a session's error closes the connection after what was answered has gone out") {
+TEST_CASE(
+    "Server: a session's error, or its wish, closes the connection after what was answered has gone out") {
   EchoServer echo;
   for (const char* last : {"fail", "close"}) {
     RawClient client(echo.port());
@@ -106,7 +107,7 @@ TEST_CASE("Server: a session's error closes the connection after what was answer
     CHECK(client.ReceiveFrame() == "two");
     CHECK(client.IsClosedWithin(testing::kPatience));
   }
-  CHECK(echo.server().Stats().client_errors == 1);
+  CHECK(echo.server().Stats().client_errors == 2);
   CHECK(Eventually([&] { return echo.closed() == 2; }));
 }
 
