@@ -56,7 +56,7 @@ net::NetOptions MakeNetOptions(const Config& config) {
 
 }  // namespace
 
-Broker::Broker(const Config& config) : config_(config) {}
+Broker::Broker(const Config& config) : config_(config), append_budget_(config.request_memory_max) {}
 
 Broker::~Broker() {
   if (server_ != nullptr) static_cast<void>(Stop());
@@ -85,6 +85,7 @@ absl::Status Broker::OpenStorage() {
   services.pool = pool_.get();
   services.clock = &clock_;
   services.disk = disk_.get();
+  services.budget = &append_budget_;
   services.stopping = &stopping_;
   services.leader_epoch = directory_->meta().leader_epoch;
   registry_ = std::make_unique<topic::TopicRegistry>(files_, *directory_, services, config_.topic_defaults);

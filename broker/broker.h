@@ -63,6 +63,7 @@ class Broker {
   storage::SystemClock clock_;
   std::unique_ptr<storage::DataDirectory> directory_;
   std::unique_ptr<topic::DiskGuard> disk_;
+  topic::AppendBudget append_budget_;
   std::unique_ptr<storage::FilePool> pool_;
   std::unique_ptr<storage::Flusher> flusher_;
   std::unique_ptr<topic::TopicRegistry> registry_;

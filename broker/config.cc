@@ -62,7 +62,8 @@ const auto& Settings() {
        Bounded<std::uint32_t>{&Config::connections_max, 1, 1'000'000}},
       {"requests_in_flight_max", "unanswered requests of one connection before it is not read any more",
        Bounded<std::uint32_t>{&Config::requests_in_flight_max, 1, 65'536}},
-      {"request_memory_max", "bytes of all requests larger than 64 KiB together",
+      {"request_memory_max",
+       "bytes of all requests larger than 64 KiB together; and of all batches that wait for the disk",
        Bounded<std::uint64_t>{&Config::request_memory_max, kMebibyte, 1ULL << 40}},
       {"frame_size_max", "bytes of one request",
        Bounded<std::uint64_t>{&Config::frame_size_max, 64 << 10, 1ULL << 30}},
@@ -257,8 +258,9 @@ std::string MemoryFormula(const Config& config, std::size_t partitions) {
   const Number idle = kBase + partitions * kPartition;
   return absl::StrCat("memory at most ", kBase / kMebibyte, " MiB + connections x ", kConnection / 1024,
                       " to ", kBusyConnection / 1024, " KiB + partitions x ", kPartition / 1024,
-                      " KiB + requests ", config.request_memory_max / kMebibyte, " MiB + groups ",
-                      kGroups / kMebibyte, " MiB + threads that recompress or compact, ",
+                      " KiB + requests ", config.request_memory_max / kMebibyte,
+                      " MiB + batches that wait for the disk ", config.request_memory_max / kMebibyte,
+                      " MiB + groups ", kGroups / kMebibyte, " MiB + threads that recompress or compact, ",
                       config.file_threads + 1, " at most, x ", kCodecThread / kMebibyte, " MiB; ",
                       idle / kMebibyte, " MiB with ", partitions, " partitions and nobody connected");
 }

@@ -39,11 +39,7 @@ absl::StatusOr<Topics> NamedTopics(const topic::TopicRegistry& topics, const See
     return MakeError(ErrorCode::kInvalidRequest, "partitions can be chosen of one topic only; name it");
   }
   for (const PartitionId partition : request.partitions) {
-    const std::size_t count = found.begin()->second->partitions.size();
-    if (partition >= 0 && static_cast<std::size_t>(partition) < count) continue;
-    return MakeError(ErrorCode::kUnknownTopicOrPartition,
-                     absl::StrCat("topic ", request.topics.front(), " has no partition ", partition,
-                                  ", only 0 to ", count - 1));
+    RETURN_IF_ERROR(topics.FindPartition({}, request.topics.front(), partition).status());
   }
   return found;
 }

@@ -16,7 +16,7 @@ namespace {
 absl::StatusOr<std::shared_ptr<topic::Partition>> Readable(const Services& services,
                                                            const FetchEntry& entry) {
   ASSIGN_OR_RETURN(const auto partition,
-                   FindPartition(services, entry.topic, entry.topic_id, entry.asked.index));
+                   services.topics->FindPartition(entry.topic_id, entry.topic, entry.asked.index));
   RETURN_IF_ERROR(CheckLeaderEpoch(*partition, entry.asked.current_leader_epoch));
   return partition;
 }

@@ -48,7 +48,7 @@ absl::StatusOr<Hit> Find(const Services& services, topic::Partition& partition, 
 
 absl::StatusOr<Hit> FindOne(const Services& services, const std::string& topic,
                             const ListOffsetsRequest::Partition& asked) {
-  ASSIGN_OR_RETURN(const auto partition, FindPartition(services, topic, {}, asked.index));
+  ASSIGN_OR_RETURN(const auto partition, services.topics->FindPartition({}, topic, asked.index));
   RETURN_IF_ERROR(CheckLeaderEpoch(*partition, asked.current_leader_epoch));
   RETURN_IF_ERROR(partition->deleted_status());
   return Find(services, *partition, asked.timestamp);
@@ -75,7 +75,7 @@ OffsetForLeaderEpochResponse::Partition EndOf(const topic::Partition& partition,
 
 absl::StatusOr<OffsetForLeaderEpochResponse::Partition> EndOfOne(
     const Services& services, const std::string& topic, const OffsetForLeaderEpochRequest::Partition& asked) {
-  ASSIGN_OR_RETURN(const auto partition, FindPartition(services, topic, {}, asked.index));
+  ASSIGN_OR_RETURN(const auto partition, services.topics->FindPartition({}, topic, asked.index));
   RETURN_IF_ERROR(CheckLeaderEpoch(*partition, asked.current_leader_epoch));
   RETURN_IF_ERROR(partition->deleted_status());
   ASSIGN_OR_RETURN(const LeaderEpochCache epochs, partition->LeaderEpochs());

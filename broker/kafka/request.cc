@@ -31,6 +31,7 @@ void AnswerNothing(const Request& request) {
 ErrorCode WireCode(const absl::Status& status) {
   switch (const ErrorCode code = CodeOf(status)) {
     case ErrorCode::kDiskFull:
+    case ErrorCode::kThrottlingQuotaExceeded:
       return ErrorCode::kStorageError;  // which Kafka's clients retry
     case ErrorCode::kShuttingDown:
       return ErrorCode::kNotLeaderOrFollower;
@@ -43,25 +44,6 @@ ErrorCode WireCode(const absl::Status& status) {
 
 std::optional<std::string> WireMessage(const absl::Status& status) {
   return status.ok() ? std::nullopt : std::optional(std::string(MessageOf(status)));
-}
-
-absl::StatusOr<std::shared_ptr<topic::Partition>> FindPartition(const Services& services,
-                                                                const std::string& name, const TopicId& id,
-                                                                PartitionId partition) {
-  const topic::TopicPtr topic = id.IsNone() ? services.topics->Find(name) : services.topics->Find(id);
-  if (topic == nullptr) {
-    // Without the nearest name: a search of all topics, for each partition of a Fetch, is not for a reactor.
-    if (id.IsNone()) {
-      return MakeError(ErrorCode::kUnknownTopicOrPartition, absl::StrCat("there is no topic \"", name, "\""));
-    }
-    return MakeError(ErrorCode::kUnknownTopicId, absl::StrCat("there is no topic with id ", id.ToString()));
-  }
-  if (partition < 0 || static_cast<std::size_t>(partition) >= topic->partitions.size()) {
-    return MakeError(ErrorCode::kUnknownTopicOrPartition,
-                     absl::StrCat("topic \"", topic->name, "\" has partitions 0 to ",
-                                  topic->partitions.size() - 1, ", and no ", partition));
-  }
-  return topic->partitions[static_cast<std::size_t>(partition)];
 }
 
 absl::Status CheckLeaderEpoch(const topic::Partition& partition, LeaderEpoch known) {

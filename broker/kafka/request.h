@@ -57,11 +57,6 @@ void RunBlocking(const Request& request, Work work) {
 ErrorCode WireCode(const absl::Status& status);
 std::optional<std::string> WireMessage(const absl::Status& status);
 
-// Down to a partition, by name, or by id where the request has ids. Errors: kUnknownTopicOrPartition,
-// kUnknownTopicId.
-absl::StatusOr<std::shared_ptr<topic::Partition>> FindPartition(const Services& services,
-                                                                const std::string& name, const TopicId& id,
-                                                                PartitionId partition);
 // The leader epoch that a client knows against the partition's: kFencedLeaderEpoch if it is older,
 // kUnknownLeaderEpoch if it is newer; -1 is not checked (KIP-320).
 absl::Status CheckLeaderEpoch(const topic::Partition& partition, LeaderEpoch known);

@@ -167,7 +167,7 @@ absl::Status CreatePartitionsOf(const Services& services, const CreatePartitions
 // The new start of the partition.
 absl::StatusOr<Offset> DeleteRecordsOf(const Services& services, const std::string& name,
                                        const DeleteRecordsRequest::Partition& asked) {
-  ASSIGN_OR_RETURN(const auto partition, FindPartition(services, name, {}, asked.index));
+  ASSIGN_OR_RETURN(const auto partition, services.topics->FindPartition({}, name, asked.index));
   if (name.starts_with("__")) {
     return MakeError(ErrorCode::kInvalidTopic, absl::StrCat(name, " is the broker's own"));
   }

@@ -1,84 +1,66 @@
 // Produce: hands each batch to its partition, and answers when all have reached their durability.
-#include <atomic>
-
 #include "absl/strings/str_cat.h"
 #include "broker/native/request.h"
+#include "broker/topic/produce_join.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
 
 namespace headrace::native {
 namespace {
 
-// One request until it is answered. Its entries are filled on the threads that finish them, each its own; the
-// last one to finish answers.
-class ProduceOperation : public std::enable_shared_from_this<ProduceOperation> {
- public:
-  ProduceOperation(const Request& request, bool no_reply, int partitions)
-      : request_(request), no_reply_(no_reply), left_(partitions + 1) {
-    for (int i = 0; i < partitions; ++i) response_.add_partitions();
-  }
-
-  // `size`: bytes as they were sent.
-  void Finish(int index, std::size_t size, const absl::StatusOr<topic::AppendOutcome>& outcome) {
-    if (outcome.ok() && !outcome->duplicate) {
-      request_.services->count_produced(static_cast<std::uint32_t>(outcome->record_count), size);
-    }
-    ProduceResponse::Partition* partition = response_.mutable_partitions(index);
-    if (outcome.ok()) {
-      partition->set_base_offset(outcome->base_offset);
-      partition->set_duplicate(outcome->duplicate);
-      partition->set_log_append_time_ms(outcome->log_append_time);
-    } else {
-      partition->set_base_offset(-1);
-      FillError(outcome.status(), partition->mutable_error());
-    }
-    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      request_.channel->Post([self = shared_from_this()] { self->AnswerOnce(); });
-    }
-  }
-
-  // All entries have been handed out. On the reactor thread.
-  void Handed(std::uint32_t timeout_ms) {
-    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) return AnswerOnce();
-    const auto deadline = request_.services->clock->MonotonicNow() + std::chrono::milliseconds(timeout_ms);
-    timer_ = request_.channel->StartTimer(deadline, [self = shared_from_this()] { self->TimeOut(); });
-  }
-
- private:
-  void AnswerOnce() {
-    if (timer_ != 0) request_.channel->CancelTimer(timer_);
-    if (std::exchange(answered_, true)) return;
-    if (no_reply_) return request_.channel->FinishRequest(request_.size);
-    Answer(request_, response_);
-  }
-
-  void TimeOut() {
-    timer_ = 0;
-    if (std::exchange(answered_, true)) return;
-    if (no_reply_) return request_.channel->FinishRequest(request_.size);
-    AnswerError(request_,
-                MakeError(ErrorCode::kRequestTimedOut,
-                          "the batches did not reach the disk in time; they may still be appended"));
-  }
-
-  const Request request_;
-  const bool no_reply_;
-  std::atomic<int> left_;
-  ProduceResponse response_;
-  net::TimerId timer_ = 0;  // this and answered_: reactor thread only
-  bool answered_ = false;
+// One request until its last batch has ended. The response's entries are filled on the threads that end their
+// batches, each its own.
+struct Produce {
+  Request request;
+  bool no_reply = false;
+  ProduceResponse response;
 };
 
-void AppendOne(const Request& request, const ProduceRequest::Partition& entry, MutableByteSpan bytes,
-               int index, const std::shared_ptr<ProduceOperation>& operation) {
-  const auto partition = FindPartition(*request.services, entry.topic_id(), entry.topic(), entry.partition());
-  if (!partition.ok()) return operation->Finish(index, bytes.size(), partition.status());
+// `size`: bytes as they were sent.
+void Fill(const Services& services, std::size_t size, const absl::StatusOr<topic::AppendOutcome>& outcome,
+          ProduceResponse::Partition& entry) {
+  if (!outcome.ok()) {
+    entry.set_base_offset(-1);
+    return FillError(outcome.status(), entry.mutable_error());
+  }
+  if (!outcome->duplicate) services.count_produced(static_cast<std::uint32_t>(outcome->record_count), size);
+  entry.set_base_offset(outcome->base_offset);
+  entry.set_duplicate(outcome->duplicate);
+  entry.set_log_append_time_ms(outcome->log_append_time);
+}
+
+void End(const Produce& produce, const absl::Status& first_error, bool late) {
+  if (!produce.no_reply && !late) return Answer(produce.request, produce.response);
+  if (!produce.no_reply || first_error.ok()) {
+    return produce.request.channel->FinishRequest(produce.request.size);
+  }
+  // Not a reply but the end: whoever wants none would not notice anything less.
+  AnswerError(produce.request, first_error);
+  produce.request.channel->Close(absl::StrCat("no-reply produce failed: ", first_error.message()));
+}
+
+void AnswerLate(Request request) {
+  request.size = 0;  // the batches hold their memory until they end
+  AnswerError(request, MakeError(ErrorCode::kRequestTimedOut,
+                                 "the batches did not reach the disk in time; they may still be appended"));
+}
+
+// Appends the batch of one entry, `bytes`, and fills its answer when it has ended.
+void AppendOne(const std::shared_ptr<Produce>& produce, const std::shared_ptr<topic::ProduceJoin>& join,
+               const ProduceRequest::Partition& entry, MutableByteSpan bytes,
+               ProduceResponse::Partition& answer) {
+  const Request& request = produce->request;
   topic::AppendRequest append;
   append.owner = request.owner;
   append.bytes = bytes;
-  append.done = [operation, index, size = bytes.size()](const absl::StatusOr<topic::AppendOutcome>& outcome) {
-    operation->Finish(index, size, outcome);
+  append.done = [produce, join, &answer,
+                 size = bytes.size()](const absl::StatusOr<topic::AppendOutcome>& outcome) {
+    Fill(*produce->request.services, size, outcome, answer);
+    join->Finish(outcome.status());
   };
+  join->Add();
+  const auto partition = FindPartition(*request.services, entry.topic_id(), entry.topic(), entry.partition());
+  if (!partition.ok()) return append.done(partition.status());
   (*partition)->Produce(std::move(append));
 }
 
@@ -98,16 +80,24 @@ void HandleProduce(const Request& request) {
   absl::Status status = ParseHeader(request.frame.header, message);
   if (status.ok()) status = CheckSizes(message, request.frame.attachment.size());
   if (!status.ok()) return AnswerError(request, status);
-  const auto operation =
-      std::make_shared<ProduceOperation>(request, message.no_reply(), message.partitions_size());
+  const auto produce = std::make_shared<Produce>();
+  produce->request = request;
+  produce->no_reply = message.no_reply();
+  // All of them before the first is handed out: they must not move.
+  for (int i = 0; i < message.partitions_size(); ++i) produce->response.add_partitions();
+  const auto join = std::make_shared<topic::ProduceJoin>(
+      request.channel, [request] { AnswerLate(request); },
+      [produce](const absl::Status& error, bool late) { End(*produce, error, late); });
   MutableByteSpan rest = request.frame.attachment;
   for (int i = 0; i < message.partitions_size(); ++i) {
     const ProduceRequest::Partition& entry = message.partitions(i);
-    AppendOne(request, entry, rest.first(entry.size()), i, operation);
+    AppendOne(produce, join, entry, rest.first(entry.size()), *produce->response.mutable_partitions(i));
     rest = rest.subspan(entry.size());
   }
-  operation->Handed(message.timeout_ms() == 0 ? request.services->limits.produce_timeout_ms
-                                              : message.timeout_ms());
+  if (message.no_reply()) return join->Await(std::nullopt);
+  const std::uint32_t timeout_ms =
+      message.timeout_ms() == 0 ? request.services->limits.produce_timeout_ms : message.timeout_ms();
+  join->Await(request.services->clock->MonotonicNow() + std::chrono::milliseconds(timeout_ms));
 }
 
 void HandleInitProducer(const Request& request) {

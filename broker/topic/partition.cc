@@ -117,8 +117,8 @@ absl::Status Partition::WriteInline(ByteSpan batch, std::uint32_t sent_crc) {
 }
 
 void Partition::Queue(AppendRequest& request, ByteSpan bytes, const AppendOutcome& outcome) {
-  queue_.push_back(
-      {std::move(request.owner), bytes, request.sent_crc.value_or(0), std::move(request.done), outcome});
+  queue_.push_back({std::move(request.owner), bytes, request.sent_crc.value_or(0), std::move(request.done),
+                    outcome, std::move(request.room)});
   if (!flush_submitted_) SubmitFlush();
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "broker/topic/append_budget.h"
 #include "broker/topic/disk_guard.h"
 #include "broker/topic/produce_rules.h"
 #include "broker/topic/topic_config.h"
@@ -40,7 +41,8 @@ struct AppendRequest {
   MutableByteSpan bytes;
   AppendCallback done;
   std::optional<std::uint32_t> sent_crc{};  // as the producer sent it, if it was rewritten since
-  bool internal = false;  // a topic of the broker's own: goes on while the disk is kept in reserve
+  bool internal = false;       // a topic of the broker's own: goes on while the disk is kept in reserve
+  AppendBudget::Lease room{};  // taken by Produce
 };
 
 // What all partitions of a broker share; outlives them.
@@ -49,6 +51,7 @@ struct PartitionServices {
   storage::FilePool* pool = nullptr;
   storage::Clock* clock = nullptr;
   DiskGuard* disk = nullptr;
+  AppendBudget* budget = nullptr;
   const std::atomic<bool>* stopping = nullptr;  // once true, appends are refused with kShuttingDown
   LeaderEpoch leader_epoch = 0;
 };
@@ -66,8 +69,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // Appends what a client has sent: checks it, makes of it what the topic's configuration demands (see
   // produce_rules.h) and appends that. Batches reach the log in the order of one thread's calls, though what
   // decompresses or compresses happens on the pool. As long as the configuration demands nothing of the kind
-  // this is a check and Append. Errors: those of CheckSize, CheckBatch, Prepare and Append; kInvalidTopic for
-  // a topic of the broker's own. All with the partition's name.
+  // this is a check and Append. Errors: those of AppendBudget::Take, CheckSize, CheckBatch, Prepare and
+  // Append; kInvalidTopic for a topic of the broker's own. All with the partition's name.
   void Produce(AppendRequest request) HEADRACE_EXCLUDES(produce_mutex_, mutex_, log_mutex_);
 
   // Appends one batch as it is, which RecordBatchView::Parse and CheckProduced have passed. Outcomes in the
@@ -117,6 +120,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
     std::uint32_t sent_crc = 0;
     AppendCallback done;
     AppendOutcome outcome;
+    AppendBudget::Lease room;
   };
   using Group = std::vector<Staged>;
   enum class Placed { kInline, kQueued, kDuplicate };
@@ -124,6 +128,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // Produce's parts: partition_produce.cc.
   absl::Status CheckProduced(ByteSpan bytes) const HEADRACE_EXCLUDES(produce_mutex_);
   void SetRules(const ProduceRules& rules) HEADRACE_EXCLUDES(produce_mutex_);
+  absl::Status TakeRoom(AppendRequest& request) const;
+  void Refuse(const AppendRequest& request, const absl::Status& error) const;
   void PrepareAndAppend(const ProduceRules& rules, AppendRequest request);
   void PostNext();
   void ProduceNext() HEADRACE_EXCLUDES(produce_mutex_);

@@ -27,11 +27,20 @@ absl::Status Partition::CheckProduced(ByteSpan bytes) const {
   return CheckBatch(bytes).status();
 }
 
+absl::Status Partition::TakeRoom(AppendRequest& request) const {
+  request.room = {};  // of the bytes that were to be appended before
+  ASSIGN_OR_RETURN(request.room, services_.budget->Take(request.bytes.size()));
+  return absl::OkStatus();
+}
+
+void Partition::Refuse(const AppendRequest& request, const absl::Status& error) const {
+  request.done(MakeError(CodeOf(error), absl::StrCat(name_, ": ", error.message())));
+}
+
 void Partition::Produce(AppendRequest request) {
-  const absl::Status checked = CheckProduced(request.bytes);
-  if (!checked.ok()) {
-    return request.done(MakeError(CodeOf(checked), absl::StrCat(name_, ": ", checked.message())));
-  }
+  absl::Status admitted = CheckProduced(request.bytes);
+  if (admitted.ok()) admitted = TakeRoom(request);
+  if (!admitted.ok()) return Refuse(request, admitted);
   const RecordBatchView batch = *RecordBatchView::Parse(request.bytes);
   if (direct_.load(std::memory_order_acquire) && !LacksMaxTimestamp(batch)) return Append(std::move(request));
   ProduceRules rules;
@@ -53,13 +62,13 @@ void Partition::Produce(AppendRequest request) {
 void Partition::PrepareAndAppend(const ProduceRules& rules, AppendRequest request) {
   request.sent_crc = RecordBatchView::Parse(request.bytes)->crc();
   absl::StatusOr<std::vector<std::byte>> anew = Prepare(rules, services_.clock->WallNow(), request.bytes);
-  if (!anew.ok()) {
-    return request.done(MakeError(CodeOf(anew.status()), absl::StrCat(name_, ": ", anew.status().message())));
-  }
+  if (!anew.ok()) return Refuse(request, anew.status());
   if (!anew->empty()) {
     auto owner = std::make_shared<std::vector<std::byte>>(*std::move(anew));
     request.bytes = *owner;
     request.owner = std::move(owner);
+    const absl::Status taken = TakeRoom(request);
+    if (!taken.ok()) return Refuse(request, taken);
   }
   Append(std::move(request));
 }

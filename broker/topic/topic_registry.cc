@@ -8,6 +8,15 @@
 #include "storage/io/small_file.h"
 
 namespace headrace::topic {
+namespace {
+
+absl::Status NoTopic(std::string_view name, const std::string& nearest) {
+  return MakeError(ErrorCode::kUnknownTopicOrPartition,
+                   absl::StrCat("there is no topic \"", std::string(name), "\"",
+                                nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?"));
+}
+
+}  // namespace
 
 absl::Status CheckTopicName(std::string_view name, bool internal) {
   const auto refuse = [](std::string_view why) {
@@ -65,13 +74,29 @@ void TopicRegistry::AwaitAppends() const {
   }
 }
 
+absl::StatusOr<std::shared_ptr<Partition>> TopicRegistry::FindPartition(const TopicId& id,
+                                                                        std::string_view name,
+                                                                        std::int64_t partition) const {
+  const TopicPtr topic = id.IsNone() ? Find(name) : Find(id);
+  if (topic == nullptr && id.IsNone()) return NoTopic(name, "");
+  if (topic == nullptr) return UnknownTopic(id);
+  if (partition < 0 || partition >= static_cast<std::int64_t>(topic->partitions.size())) {
+    return MakeError(ErrorCode::kUnknownTopicOrPartition,
+                     absl::StrCat("topic \"", topic->name, "\" has no partition ", partition,
+                                  "; it has partitions 0 to ", topic->partitions.size() - 1));
+  }
+  return topic->partitions[static_cast<std::size_t>(partition)];
+}
+
 absl::Status TopicRegistry::UnknownTopic(std::string_view name) const {
   std::vector<std::string> names;
   for (const TopicPtr& topic : All()) names.push_back(topic->name);
-  const std::string nearest = NearestName(name, names);
-  return MakeError(ErrorCode::kUnknownTopicOrPartition,
-                   absl::StrCat("there is no topic \"", std::string(name), "\"",
-                                nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?"));
+  return NoTopic(name, NearestName(name, names));
+}
+
+absl::Status TopicRegistry::UnknownTopic(const TopicId& id) {
+  return MakeError(ErrorCode::kUnknownTopicId,
+                   absl::StrCat("there is no topic with id ", id.ToString(), " (any more)"));
 }
 
 void TopicRegistry::Publish(TopicMap topics) {
@@ -116,8 +141,7 @@ absl::StatusOr<TopicPtr> TopicRegistry::Create(const CreateTopicOptions& options
 absl::StatusOr<TopicPtr> TopicRegistry::Alter(const TopicId& id, const AlterTopicOptions& options) {
   const core::MutexLock change(change_mutex_);
   const TopicPtr old = Find(id);
-  if (!old)
-    return MakeError(ErrorCode::kUnknownTopicId, absl::StrCat("there is no topic with id ", id.ToString()));
+  if (!old) return UnknownTopic(id);
   auto topic = std::make_shared<Topic>(*old);
   for (const auto& [key, value] : options.configs) {
     RETURN_IF_ERROR(value.empty() ? topic->config.Unset(key, defaults_) : topic->config.Set(key, value));
@@ -148,8 +172,7 @@ absl::StatusOr<TopicPtr> TopicRegistry::Alter(const TopicId& id, const AlterTopi
 absl::Status TopicRegistry::Delete(const TopicId& id) {
   const core::MutexLock change(change_mutex_);
   const TopicPtr topic = Find(id);
-  if (!topic)
-    return MakeError(ErrorCode::kUnknownTopicId, absl::StrCat("there is no topic with id ", id.ToString()));
+  if (!topic) return UnknownTopic(id);
   TopicMap topics;
   for (TopicPtr& known : All()) topics.emplace(known->name, std::move(known));
   topics.erase(topic->name);

@@ -71,8 +71,15 @@ class TopicRegistry {
   TopicPtr Find(const TopicId& id) const HEADRACE_EXCLUDES(mutex_);
   // In order of names.
   std::vector<TopicPtr> All() const HEADRACE_EXCLUDES(mutex_);
+  // Down to a partition: by `id`, or by `name` if that is none. Errors, kUnknownTopicId or
+  // kUnknownTopicOrPartition, say what there is; without a look at the names of other topics, since one
+  // request may ask for many.
+  absl::StatusOr<std::shared_ptr<Partition>> FindPartition(const TopicId& id, std::string_view name,
+                                                           std::int64_t partition) const
+      HEADRACE_EXCLUDES(mutex_);
   // kUnknownTopicOrPartition, with the nearest name if one is near: looks at all, so not on a reactor.
   absl::Status UnknownTopic(std::string_view name) const;
+  static absl::Status UnknownTopic(const TopicId& id);  // kUnknownTopicId
 
   // Errors: kInvalidTopic (Kafka's rules for names), kTopicAlreadyExists, kInvalidPartitions, kInvalidConfig.
   absl::StatusOr<TopicPtr> Create(const CreateTopicOptions& options) HEADRACE_EXCLUDES(change_mutex_, mutex_);

@@ -177,9 +177,7 @@ class FaultyTopics {
   static bool IsReady(const Outcome& outcome) {
     return outcome.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
   }
-
   static ErrorCode CodeOfOutcome(Outcome& outcome) { return CodeOf(outcome.get().status()); }
-
   // The values readers see, from the start.
   static std::vector<std::string> Readable(const topic::Partition& partition) {
     std::vector<std::byte> bytes;
@@ -208,6 +206,7 @@ class FaultyTopics {
   std::atomic<bool> stopping{false};
   std::unique_ptr<storage::DataDirectory> directory;
   std::unique_ptr<topic::DiskGuard> disk;
+  topic::AppendBudget budget{1 << 20};
   std::unique_ptr<topic::TopicRegistry> registry;
   std::unique_ptr<storage::FilePool> pool;
   std::unique_ptr<storage::Flusher> flusher;
@@ -226,6 +225,7 @@ class FaultyTopics {
     services.pool = pool.get();
     services.clock = &clock;
     services.disk = disk.get();
+    services.budget = &budget;
     services.stopping = &stopping;
     services.leader_epoch = directory->meta().leader_epoch;
     registry = std::make_unique<topic::TopicRegistry>(files, *directory, services, topic::TopicConfig());

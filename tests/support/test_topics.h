@@ -36,6 +36,7 @@ class TestTopics {
     services.pool = &pool;
     services.clock = &clock;
     services.disk = disk.get();
+    services.budget = &budget;
     services.stopping = &stopping;
     registry = std::make_unique<topic::TopicRegistry>(files, *directory, services, topic::TopicConfig());
   }
@@ -102,6 +103,7 @@ class TestTopics {
   std::atomic<bool> stopping{false};
   std::unique_ptr<storage::DataDirectory> directory;
   std::unique_ptr<topic::DiskGuard> disk;
+  topic::AppendBudget budget{std::uint64_t{1} << 30};
   std::unique_ptr<topic::TopicRegistry> registry;
   // Last, so that their threads end first.
   storage::FilePool pool;
