@@ -47,13 +47,13 @@ Result<std::unique_ptr<Connection>> Connection::Open(const ClientOptions& option
 }
 
 Result<void> Connection::ShakeHands(const ClientOptions& options, TimePoint deadline, const Wakeup* cancel) {
-  OutputPart preface{std::string(native::kPreface), {}, false};
+  OutputPart preface{std::string(native::kPreface), {}};
   output_.push_back(std::move(preface));
   output_.back().bytes = AsBytes(output_.back().owned);
   native::HelloRequest hello;
   hello.set_version_min(native::kProtocolVersion);
   hello.set_version_max(native::kProtocolVersion);
-  hello.set_client_id(options.client_id.substr(0, 255));
+  hello.set_client_id(options.client_id);
   hello.set_client_software("libheadrace/" HEADRACE_VERSION);
   Result<void> answered = Call(*this, native::FrameType::kHello, hello, hello_, deadline, cancel);
   if (!answered && answered.error().code == error_number::kNetwork) {
@@ -70,9 +70,7 @@ std::uint32_t Connection::Send(native::FrameType type, const google::protobuf::M
   output_.emplace_back();
   native::AppendFrame(output_.back().owned, type, 0, id, header, size);
   output_.back().bytes = AsBytes(output_.back().owned);
-  for (const ByteSpan part : attachment) output_.push_back({{}, part, false});
-  output_.back().ends_frame = true;
-  ++frames_queued_;
+  for (const ByteSpan part : attachment) output_.push_back({{}, part});
   return id;
 }
 
@@ -100,7 +98,6 @@ Result<void> Connection::Write() {
 void Connection::Consume(std::size_t written) {
   while (!output_.empty() && written >= output_.front().bytes.size()) {
     written -= output_.front().bytes.size();
-    if (output_.front().ends_frame) ++frames_written_;
     output_.pop_front();
   }
   if (written > 0) output_.front().bytes = output_.front().bytes.subspan(written);

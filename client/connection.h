@@ -44,11 +44,9 @@ class Connection {
   const std::string& broker() const { return broker_; }
 
   // Queues a request and returns its correlation id. The attachment's bytes are not copied: they must stay
-  // until the frame is written (frames_written() has reached the frames_queued() of just after this call).
+  // until the frame is written, as it is when a later one is answered.
   std::uint32_t Send(native::FrameType type, const google::protobuf::MessageLite& header,
                      std::span<const ByteSpan> attachment = {});
-  std::uint64_t frames_queued() const { return frames_queued_; }
-  std::uint64_t frames_written() const { return frames_written_; }
   bool has_output() const { return !output_.empty(); }
 
   // Writes as much as the socket takes. An error is final: the connection is of no further use.
@@ -62,7 +60,6 @@ class Connection {
   struct OutputPart {
     std::string owned;
     ByteSpan bytes;  // of `owned`, or of the caller
-    bool ends_frame = false;
   };
 
   Result<void> ShakeHands(const ClientOptions& options, TimePoint deadline, const Wakeup* cancel);
@@ -81,8 +78,6 @@ class Connection {
 
   std::deque<OutputPart> output_;
   std::uint32_t next_correlation_id_ = 1;
-  std::uint64_t frames_queued_ = 0;
-  std::uint64_t frames_written_ = 0;
 
   // Small frames are taken out of `staging_`. Of a frame that is not all there, what was staged is moved to a
   // buffer of its size, and the rest is received there.

@@ -1,6 +1,7 @@
 #include "client/sender.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "client/admin_values.h"
 #include "client/error.h"
@@ -83,8 +84,6 @@ void Sender::Step() {
   if (!connection_) return;
   const TimePoint linger_until = FillWindow(now);
   if (Result<void> written = connection_->Write(); !written) return LoseConnection(written.error());
-  // With requests out of the way, less is worth sending than when FillWindow looked.
-  if (SettleWritten()) return;
   if (!requests_.empty() && requests_.begin()->second.deadline <= now) {
     return LoseConnection(NetworkError("broker " + options_.client.broker +
                                        " left a request without answer for " +
@@ -145,7 +144,8 @@ void Sender::ReportOutage(const std::optional<Error>& why) {
   if (options_.producer.on_outage) options_.producer.on_outage(why);
 }
 
-void Sender::LoseConnection(const Error& why) {
+void Sender::LoseConnection(const Error& lost) {
+  const Error why = std::exchange(refusal_, std::nullopt).value_or(lost);
   last_trouble_ = why.message;
   connection_.reset();  // before the batches that its output points into
   requests_.clear();
@@ -273,8 +273,13 @@ void Sender::SendRequest(std::vector<ProduceBatch*> batches, TimePoint now) {
     entry.set_size(static_cast<std::uint32_t>(batch->bytes.size()));
     attachment.emplace_back(batch->bytes);
   }
-  const std::uint32_t id = connection_->Send(native::FrameType::kProduce, request, attachment);
-  requests_[id] = {std::move(batches), now + options_.client.request_timeout, connection_->frames_queued()};
+  std::uint32_t id = connection_->Send(native::FrameType::kProduce, request, attachment);
+  // Of a request without reply, the next one's tells that the broker took it: it closes the connection if
+  // not.
+  if (!options_.producer.acknowledge) {
+    id = connection_->Send(native::FrameType::kUnsubscribe, native::UnsubscribeRequest());
+  }
+  requests_[id] = {std::move(batches), now + options_.client.request_timeout};
   accumulator_.CountRequest();
 }
 
@@ -289,9 +294,10 @@ Result<void> Sender::ReadAnswers() {
 
 void Sender::HandleAnswer(const native::Frame& frame) {
   const auto at = requests_.find(frame.correlation_id);
-  if (at == requests_.end()) return;
+  if (at == requests_.end()) return NoteRefusal(frame);
   const std::vector<ProduceBatch*> batches = std::move(at->second.batches);
   requests_.erase(at);
+  if (!options_.producer.acknowledge) return SettleTaken(batches);
   const TimePoint now = SteadyClock::now();
   native::ProduceResponse response;
   native::Error whole;
@@ -336,24 +342,22 @@ void Sender::HandleAnswer(ProduceBatch& batch, const native::Error& error, std::
   Update(p);
 }
 
-bool Sender::SettleWritten() {
-  if (options_.producer.acknowledge) return false;
-  bool any = false;
-  while (!requests_.empty() && requests_.begin()->second.frame <= connection_->frames_written()) {
-    const std::vector<ProduceBatch*> batches = std::move(requests_.begin()->second.batches);
-    requests_.erase(requests_.begin());
-    any = true;
-    for (ProduceBatch* batch : batches) {
-      const std::uint32_t p = batch->partition;
-      const std::unique_ptr<ProduceBatch> settled = queues_[p].Remove(*batch);
-      if (!settled->abandoned) {
-        settled->Succeed(-1);
-        accumulator_.Settle(*settled, nullptr);
-      }
-      Update(p);
+void Sender::NoteRefusal(const native::Frame& frame) {
+  native::EmptyResponse none;
+  if (frame.type != native::FrameType::kError) return;
+  if (Result<void> parsed = ParseAnswer(frame, none); !parsed) refusal_ = parsed.error();
+}
+
+void Sender::SettleTaken(const std::vector<ProduceBatch*>& batches) {
+  for (ProduceBatch* batch : batches) {
+    const std::uint32_t p = batch->partition;
+    const std::unique_ptr<ProduceBatch> settled = queues_[p].Remove(*batch);
+    if (!settled->abandoned) {
+      settled->Succeed(-1);
+      accumulator_.Settle(*settled, nullptr);
     }
+    Update(p);
   }
-  return any;
 }
 
 }  // namespace headrace

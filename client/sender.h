@@ -42,14 +42,13 @@ class Sender {
   struct Request {
     std::vector<ProduceBatch*> batches;
     TimePoint deadline;
-    std::uint64_t frame = 0;  // the connection's count of frames when this one is written
   };
 
   void Run();
   void Step();
   bool EnsureConnected(TimePoint now);
   void ReportOutage(const std::optional<Error>& why);
-  void LoseConnection(const Error& why);
+  void LoseConnection(const Error& lost);
 
   void FailExpired(TimePoint now);
   void FailAll(const Error& error);
@@ -65,8 +64,9 @@ class Sender {
   Result<void> ReadAnswers();
   void HandleAnswer(const native::Frame& frame);
   void HandleAnswer(ProduceBatch& batch, const native::Error& error, std::int64_t base_offset, TimePoint now);
-  // Without acknowledgements: what was written counts as delivered. Whether there was any.
-  bool SettleWritten();
+  // Without acknowledgements: what the broker took counts as delivered; why it refuses comes before the end.
+  void SettleTaken(const std::vector<ProduceBatch*>& batches);
+  void NoteRefusal(const native::Frame& frame);
   TimePoint NextTime(TimePoint linger_until) const;
   void Update(std::uint32_t partition);
 
@@ -84,7 +84,8 @@ class Sender {
   std::vector<bool> may_take_;                 // per partition: whether a new batch may follow
   std::set<std::uint32_t> repeating_;          // partitions with batches to be sent again
   std::set<std::uint32_t> renewing_;           // partitions that need a new epoch
-  std::map<std::uint32_t, Request> requests_;  // by correlation id
+  std::map<std::uint32_t, Request> requests_;  // by the correlation id of their answers
+  std::optional<Error> refusal_;               // of a request without reply: the connection's end follows
   Backoff retry_backoff_;
   Backoff connect_backoff_;
   TimePoint connect_at_{};

@@ -243,7 +243,7 @@ void AddProduceCommand(CLI::App& app, Context& context) {
                      "What parts key and value in each line, such as : or \\t; without, records have no key");
   command.add_option("-p,--partition", arguments->partition, "The partition; by key without");
   command.add_flag("--no-ack", arguments->no_ack,
-                   "Do not wait for acknowledgements: what is lost goes unnoticed");
+                   "Do not wait until records are kept: what the broker loses goes unnoticed");
   command.add_option("-z,--compression", arguments->compression, "none, gzip, snappy, lz4 or zstd");
   command
       .add_option("-H,--header", arguments->headers, "A header for every record, key=value; may be repeated")

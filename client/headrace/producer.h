@@ -31,8 +31,8 @@ struct ProducerOptions {
   std::chrono::milliseconds delivery_timeout{120'000};
   // Produce requests on their way at once, 1 to 5 (the broker remembers five batches per producer).
   std::uint32_t requests_in_flight_max = 5;
-  // False: the broker sends no answer, messages count as delivered once the system took them, and a lost
-  // connection loses them silently.
+  // False: messages count as delivered once the broker took them, before they reach the disk; what is lost
+  // then goes unnoticed. Nothing is sent again: what was under way when the connection broke has failed.
   bool acknowledge = true;
   // Called when the broker could not be reached again, with the reason, and when it is back (nullopt). On the
   // producer's thread; must not wait for the producer.
