@@ -126,6 +126,7 @@ void Broker::CountProduced(std::uint32_t records, std::size_t bytes) {
 }
 
 void Broker::FillNativeServices() {
+  native::SilenceProtobuf();
   native::Services& services = native_services_;
   services.topics = registry_.get();
   services.groups = groups_.get();
@@ -178,6 +179,7 @@ absl::Status Broker::Listen() {
   native.name = "native";
   native.preface = native::kPreface;
   native.frame_size_max = config_.frame_size_max;
+  native.prefix_size = native::kFrameFixedSize;
   native.make_session = [this](std::shared_ptr<net::Channel> channel) -> std::unique_ptr<net::Session> {
     return std::make_unique<native::NativeSession>(native_services_, std::move(channel));
   };
@@ -185,6 +187,7 @@ absl::Status Broker::Listen() {
   kafka.name = "Kafka";
   kafka.first_byte_max = kKafkaFirstByteMax;
   kafka.frame_size_max = config_.frame_size_max;
+  kafka.prefix_size = kafka::KafkaSession::kPrefixSize;
   kafka.make_session = [this](std::shared_ptr<net::Channel> channel) -> std::unique_ptr<net::Session> {
     return std::make_unique<kafka::KafkaSession>(kafka_services_, std::move(channel));
   };

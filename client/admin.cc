@@ -57,9 +57,17 @@ Result<std::vector<TopicInfo>> Admin::DescribeTopics(const std::vector<std::stri
   for (const std::string& topic : topics) request.add_topics(topic);
   request.set_with_partitions(options.with_partitions);
   request.set_with_internal(options.with_internal);
-  auto answer = impl_->Ask<native::DescribeTopicsResponse>(native::FrameType::kDescribeTopics, request);
-  if (!answer) return answer.error();
-  return ToTopics(*answer);
+  std::vector<TopicInfo> found;
+  while (true) {
+    const auto answer =
+        impl_->Ask<native::DescribeTopicsResponse>(native::FrameType::kDescribeTopics, request);
+    if (!answer) return answer.error();
+    Result<std::vector<TopicInfo>> some = ToTopics(*answer);
+    if (!some) return some.error();
+    std::move(some->begin(), some->end(), std::back_inserter(found));
+    if (!answer->more() || found.empty()) return found;
+    request.set_after(found.back().name);
+  }
 }
 
 Result<TopicInfo> Admin::DescribeTopic(std::string_view topic, const DescribeOptions& options) {

@@ -4,6 +4,7 @@
 #include "broker/kafka/handlers.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
+#include "protocol/core/utf8.h"
 
 namespace headrace::kafka {
 namespace {
@@ -26,6 +27,14 @@ absl::Status NotServed(const RequestHeader& header, const Api* api) {
 KafkaSession::KafkaSession(Services& services, std::shared_ptr<net::Channel> channel)
     : services_(services), channel_(channel), responses_(std::make_shared<OrderedResponses>(channel)) {}
 
+absl::Status KafkaSession::OnLargeFrame(ByteSpan prefix, std::size_t /*size*/) {
+  RequestHeader header;
+  header.key = static_cast<ApiKey>(LoadBigEndian<std::int16_t>(prefix.data()));
+  header.version = LoadBigEndian<std::int16_t>(prefix.data() + 2);
+  const Api* api = FindApi(header.key);
+  return api != nullptr && api->Serves(header.version) ? absl::OkStatus() : NotServed(header, api);
+}
+
 absl::Status KafkaSession::OnFrame(net::ReceivedFrame frame) {
   ASSIGN_OR_RETURN(const RequestHeader header, DecodeRequestHeader(frame.bytes));
   const Api* api = FindApi(header.key);
@@ -36,7 +45,7 @@ absl::Status KafkaSession::OnFrame(net::ReceivedFrame frame) {
   request.api = api;
   request.version = header.version;
   request.correlation_id = header.correlation_id;
-  request.client_id = header.client_id.value_or("").substr(0, kClientIdSizeMax);
+  request.client_id = Utf8Prefix(header.client_id.value_or(""), kClientIdSizeMax);
   request.owner = std::move(frame.owner);
   request.size = frame.bytes.size();
   if (api == nullptr || !api->Serves(header.version)) {

@@ -14,8 +14,11 @@ class KafkaSession final : public net::Session {
  public:
   KafkaSession(Services& services, std::shared_ptr<net::Channel> channel);
 
+  static constexpr std::size_t kPrefixSize = 4;  // API and version
+
   // Errors, which end the connection as Kafka does: an API or version that is not served, a body that does
   // not parse.
+  absl::Status OnLargeFrame(ByteSpan prefix, std::size_t size) override;
   absl::Status OnFrame(net::ReceivedFrame frame) override;
   void OnWritable() override {}
   void OnClosed() override {}

@@ -35,7 +35,7 @@ void AnswerFetch(const Request& request, std::vector<topic::PartitionRead> reads
 
 void HandleFetch(const Request& request) {
   FetchRequest message;
-  const absl::Status parsed = ParseHeader(request.frame.header, message);
+  const absl::Status parsed = ParseRequest(request, message);
   if (!parsed.ok()) return AnswerError(request, parsed);
   const SessionLimits& session = request.services->limits;
   topic::LongPollLimits limits;

@@ -106,6 +106,7 @@ Answered Describe(Services& services, const DescribeGroupRequest& message) {
 }
 
 absl::StatusOr<group::SeekRequest> ToSeek(const Services& services, const SeekGroupRequest& message) {
+  RETURN_IF_ERROR(CheckEntries(static_cast<std::size_t>(message.partitions_size())));
   group::SeekRequest seek;
   seek.group_id = message.group();
   seek.value = message.value();
@@ -181,7 +182,7 @@ void HandleDescribeGroup(const Request& request) {
 
 void HandleDeleteGroup(const Request& request) {
   DeleteGroupRequest message;
-  const absl::Status parsed = ParseHeader(request.frame.header, message);
+  const absl::Status parsed = ParseRequest(request, message);
   if (!parsed.ok()) return AnswerError(request, parsed);
   const Services& services = *request.services;
   const bool has_positions = services.offsets->Has(message.group());
@@ -200,7 +201,7 @@ void HandleDeleteGroup(const Request& request) {
 
 void HandleSeekGroup(const Request& request) {
   auto message = std::make_shared<SeekGroupRequest>();
-  const absl::Status parsed = ParseHeader(request.frame.header, *message);
+  const absl::Status parsed = ParseRequest(request, *message);
   if (!parsed.ok()) return AnswerError(request, parsed);
   request.services->pool->Post([request, message] { SeekOnPool(request, *message); });
 }

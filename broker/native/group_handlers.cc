@@ -1,6 +1,4 @@
 // What members of a group send: their heartbeats, and the check of what they commit.
-#include <cstring>
-
 #include "absl/strings/str_cat.h"
 #include "broker/native/request.h"
 #include "protocol/core/error_code.h"
@@ -12,16 +10,11 @@ namespace {
 constexpr std::int32_t kNoEpoch = -1;  // of whoever is no member
 
 absl::StatusOr<group::Partitions> ToPartitions(const GroupHeartbeatRequest::Owned& owned) {
+  RETURN_IF_ERROR(CheckEntries(static_cast<std::size_t>(owned.partitions_size())));
   group::Partitions partitions;
   for (const GroupPartition& entry : owned.partitions()) {
-    TopicPartition partition;
-    if (entry.topic_id().size() != partition.topic.bytes.size()) {
-      return MakeError(ErrorCode::kInvalidRequest,
-                       absl::StrCat("topic id of ", entry.topic_id().size(), " bytes; it has 16"));
-    }
-    std::memcpy(partition.topic.bytes.data(), entry.topic_id().data(), partition.topic.bytes.size());
-    partition.partition = static_cast<PartitionId>(entry.partition());
-    partitions.insert(partition);
+    ASSIGN_OR_RETURN(const TopicId topic, ParseTopicId(entry.topic_id()));
+    partitions.insert({topic, static_cast<PartitionId>(entry.partition())});
   }
   return partitions;
 }
@@ -95,7 +88,7 @@ void FillAssignment(const Services& services, const group::Partitions& partition
 
 void HandleGroupHeartbeat(const Request& request) {
   GroupHeartbeatRequest message;
-  const absl::Status parsed = ParseHeader(request.frame.header, message);
+  const absl::Status parsed = ParseRequest(request, message);
   if (!parsed.ok()) return AnswerError(request, parsed);
   const auto heartbeat = ToHeartbeat(request, message);
   if (!heartbeat.ok()) return AnswerError(request, heartbeat.status());

@@ -10,6 +10,10 @@
 
 namespace headrace::native {
 
+// From now on Protobuf does not write to standard error what is wrong with a message: its sender is told.
+// Before there are sessions.
+void SilenceProtobuf();
+
 // Takes frames apart, hands requests to their handlers and keeps the connection's streams. Created, called
 // and destroyed on the connection's reactor.
 class NativeSession final : public net::Session {
@@ -17,7 +21,9 @@ class NativeSession final : public net::Session {
   NativeSession(Services& services, std::shared_ptr<net::Channel> channel);
   ~NativeSession() override;
 
-  // Errors, which close the connection: a malformed frame, an unknown type, any request before Hello.
+  // Errors, which close the connection: a malformed frame, an unknown type, any request before Hello, a
+  // header above kRequestHeaderSizeMax.
+  absl::Status OnLargeFrame(ByteSpan prefix, std::size_t size) override;
   absl::Status OnFrame(net::ReceivedFrame received) override;
   void OnWritable() override;
   void OnClosed() override;
@@ -27,7 +33,9 @@ class NativeSession final : public net::Session {
   void HandleSubscribe(const Request& request);
   void HandleCredit(const Request& request);
   void HandleUnsubscribe(const Request& request);
-  absl::Status Dispatch(const Request& request);
+  // Whether a frame of this type may come now.
+  absl::Status CheckType(FrameType type) const;
+  void Dispatch(const Request& request);
 
   Services& services_;
   const std::shared_ptr<net::Channel> channel_;

@@ -56,6 +56,15 @@ absl::StatusOr<TopicPartition> Resolve(const Services& services, const std::stri
   return TopicPartition{topic->id, static_cast<PartitionId>(partition)};
 }
 
+absl::StatusOr<TopicPartition> ResolveCommit(const Services& services,
+                                             const CommitOffsetRequest::Partition& entry) {
+  ASSIGN_OR_RETURN(const auto partition,
+                   FindPartition(services, entry.topic_id(), entry.topic(), entry.partition()));
+  if (entry.offset() >= 0) return Resolve(services, entry.topic_id(), entry.topic(), entry.partition());
+  return MakeError(ErrorCode::kInvalidRequest, absl::StrCat(partition->name(), ": offset ", entry.offset(),
+                                                            " cannot be committed; it must be 0 or more"));
+}
+
 void FillCommitted(const Services& services, const TopicPartition& partition,
                    const std::optional<group::CommittedOffset>& committed,
                    FetchOffsetResponse::Partition* answer) {
@@ -76,12 +85,12 @@ void HandleListOffsets(const Request& request) {
 
 void HandleCommitOffset(const Request& request) {
   CommitOffsetRequest message;
-  const absl::Status parsed = ParseHeader(request.frame.header, message);
+  const absl::Status parsed = ParseRequest(request, message);
   if (!parsed.ok()) return AnswerError(request, parsed);
   auto response = std::make_shared<CommitOffsetResponse>();
   std::vector<group::OffsetCommit> commits;
   for (const auto& entry : message.partitions()) {
-    const auto partition = Resolve(*request.services, entry.topic_id(), entry.topic(), entry.partition());
+    const auto partition = ResolveCommit(*request.services, entry);
     FillError(partition.status(), response->add_errors());
     if (partition.ok()) commits.push_back({*partition, entry.offset(), kNoLeaderEpoch, entry.metadata()});
   }
@@ -102,7 +111,7 @@ void HandleCommitOffset(const Request& request) {
 
 void HandleFetchOffset(const Request& request) {
   FetchOffsetRequest message;
-  const absl::Status parsed = ParseHeader(request.frame.header, message);
+  const absl::Status parsed = ParseRequest(request, message);
   if (!parsed.ok()) return AnswerError(request, parsed);
   const Services& services = *request.services;
   FetchOffsetResponse response;

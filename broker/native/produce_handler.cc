@@ -1,4 +1,6 @@
 // Produce: hands each batch to its partition, and answers when all have reached their durability.
+#include <limits>
+
 #include "absl/strings/str_cat.h"
 #include "broker/native/request.h"
 #include "broker/topic/produce_join.h"
@@ -7,6 +9,8 @@
 
 namespace headrace::native {
 namespace {
+
+constexpr std::int32_t kProducerEpochMax = std::numeric_limits<std::int16_t>::max();
 
 // One request until its last batch has ended. The response's entries are filled on the threads that end their
 // batches, each its own.
@@ -73,11 +77,29 @@ absl::Status CheckSizes(const ProduceRequest& message, std::size_t attachment_si
                                 attachment_size));
 }
 
+absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>> InitProducer(
+    Services& services, const InitProducerRequest& message) {
+  topic::ProducerIdentity former{kNoProducerId, -1};
+  if (message.has_producer_id() && message.producer_id() != kNoProducerId) {
+    const std::int32_t epoch = message.producer_epoch();
+    if (epoch < -1 || epoch > kProducerEpochMax) {
+      return MakeError(ErrorCode::kInvalidRequest, absl::StrCat("producer epoch ", epoch, "; from -1 to ",
+                                                                kProducerEpochMax, " are allowed"));
+    }
+    former = {message.producer_id(), static_cast<std::int16_t>(epoch)};
+  }
+  ASSIGN_OR_RETURN(const topic::ProducerIdentity identity, services.producer_ids->Next(former));
+  auto response = std::make_unique<InitProducerResponse>();
+  response->set_producer_id(identity.id);
+  response->set_producer_epoch(identity.epoch);
+  return response;
+}
+
 }  // namespace
 
 void HandleProduce(const Request& request) {
   ProduceRequest message;
-  absl::Status status = ParseHeader(request.frame.header, message);
+  absl::Status status = ParseRequest(request, message);
   if (status.ok()) status = CheckSizes(message, request.frame.attachment.size());
   if (!status.ok()) return AnswerError(request, status);
   const auto produce = std::make_shared<Produce>();
@@ -101,20 +123,7 @@ void HandleProduce(const Request& request) {
 }
 
 void HandleInitProducer(const Request& request) {
-  RunBlocking<InitProducerRequest>(request,
-                                   [](Services& services, const InitProducerRequest& message)
-                                       -> absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>> {
-                                     // Proto3's default 0 is a valid id, so "none" is -1 or an epoch below 0.
-                                     const topic::ProducerIdentity former{
-                                         message.producer_epoch() < 0 ? kNoProducerId : message.producer_id(),
-                                         static_cast<std::int16_t>(message.producer_epoch())};
-                                     ASSIGN_OR_RETURN(const topic::ProducerIdentity identity,
-                                                      services.producer_ids->Next(former));
-                                     auto response = std::make_unique<InitProducerResponse>();
-                                     response->set_producer_id(identity.id);
-                                     response->set_producer_epoch(identity.epoch);
-                                     return response;
-                                   });
+  RunBlocking<InitProducerRequest>(request, InitProducer);
 }
 
 }  // namespace headrace::native

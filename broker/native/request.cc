@@ -2,9 +2,13 @@
 
 #include <cstring>
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+
 #include "absl/strings/str_cat.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
+#include "protocol/core/utf8.h"
 
 namespace headrace::native {
 namespace {
@@ -22,7 +26,11 @@ net::Response FrameResponse(const Request& request, FrameType type,
 }  // namespace
 
 net::Response MakeResponse(const Request& request, const google::protobuf::MessageLite& header) {
-  return FrameResponse(request, request.frame.type, header);
+  const std::size_t size = header.ByteSizeLong();
+  if (size <= kFrameHeaderSizeMax) return FrameResponse(request, request.frame.type, header);
+  return MakeErrorResponse(request, MakeError(ErrorCode::kInvalidRequest,
+                                              absl::StrCat("the answer has ", size, " bytes; the limit is ",
+                                                           kFrameHeaderSizeMax, "; ask for less at a time")));
 }
 
 net::Response MakeErrorResponse(const Request& request, const absl::Status& error) {
@@ -34,7 +42,7 @@ net::Response MakeErrorResponse(const Request& request, const absl::Status& erro
 void FillError(const absl::Status& status, Error* error) {
   const ErrorCode code = CodeOf(status);
   error->set_code(static_cast<std::int32_t>(code));
-  error->set_message(std::string(MessageOf(status)));
+  error->set_message(Printable(MessageOf(status)));
   error->set_retriable(IsRetriable(code));
 }
 
@@ -53,24 +61,46 @@ void PostAnswer(const Request& request,
   request.channel->Post([channel = request.channel, response] { channel->Send(std::move(*response)); });
 }
 
+absl::Status ParseRequest(const Request& request, google::protobuf::MessageLite& message) {
+  const ByteSpan header = request.frame.header;
+  // An entry takes two bytes at least. What does not parse is for the parser to refuse.
+  if (header.size() / 2 > kRequestEntriesMax) {
+    using Lite = google::protobuf::internal::WireFormatLite;
+    google::protobuf::io::CodedInputStream fields(reinterpret_cast<const std::uint8_t*>(header.data()),
+                                                  static_cast<int>(header.size()));
+    std::size_t count = 0;
+    for (std::uint32_t tag = 0; (tag = fields.ReadTag()) != 0 && Lite::SkipField(&fields, tag);) ++count;
+    RETURN_IF_ERROR(CheckEntries(count));
+  }
+  return ParseHeader(header, message);
+}
+
+absl::Status CheckEntries(std::size_t count) {
+  if (count <= kRequestEntriesMax) return absl::OkStatus();
+  return MakeError(ErrorCode::kInvalidRequest, absl::StrCat("request of ", count, " entries; the limit is ",
+                                                            kRequestEntriesMax, "; split it into several"));
+}
+
+absl::StatusOr<TopicId> ParseTopicId(const std::string& bytes) {
+  TopicId id;
+  if (bytes.size() != id.bytes.size()) {
+    return MakeError(ErrorCode::kInvalidRequest,
+                     absl::StrCat("topic id of ", bytes.size(), " bytes; it has ", id.bytes.size()));
+  }
+  std::memcpy(id.bytes.data(), bytes.data(), bytes.size());
+  return id;
+}
+
 absl::StatusOr<topic::TopicPtr> FindTopic(const Services& services, const std::string& id,
                                           const std::string& name) {
-  TopicId topic_id;
   if (id.empty()) {
     topic::TopicPtr topic = services.topics->Find(name);
     if (!topic) return services.topics->UnknownTopic(name);
     return topic;
   }
-  if (id.size() != topic_id.bytes.size()) {
-    return MakeError(ErrorCode::kInvalidRequest,
-                     absl::StrCat("topic id of ", id.size(), " bytes; it has 16"));
-  }
-  std::memcpy(topic_id.bytes.data(), id.data(), id.size());
+  ASSIGN_OR_RETURN(const TopicId topic_id, ParseTopicId(id));
   topic::TopicPtr topic = services.topics->Find(topic_id);
-  if (!topic) {
-    return MakeError(ErrorCode::kUnknownTopicId,
-                     absl::StrCat("there is no topic with id ", topic_id.ToString(), " any more"));
-  }
+  if (!topic) return services.topics->UnknownTopic(topic_id);
   return topic;
 }
 
@@ -78,13 +108,11 @@ absl::StatusOr<std::shared_ptr<topic::Partition>> FindPartition(const Services& 
                                                                 const std::string& id,
                                                                 const std::string& name,
                                                                 std::uint32_t partition) {
-  ASSIGN_OR_RETURN(const topic::TopicPtr topic, FindTopic(services, id, name));
-  if (partition >= topic->partitions.size()) {
-    return MakeError(ErrorCode::kUnknownTopicOrPartition,
-                     absl::StrCat(topic->name, " has no partition ", partition, "; it has partitions 0 to ",
-                                  topic->partitions.size() - 1));
+  TopicId topic_id;
+  if (!id.empty()) {
+    ASSIGN_OR_RETURN(topic_id, ParseTopicId(id));
   }
-  return topic->partitions[partition];
+  return services.topics->FindPartition(topic_id, name, partition);
 }
 
 }  // namespace headrace::native

@@ -38,6 +38,15 @@ void AnswerError(const Request& request, const absl::Status& error);
 void PostAnswer(const Request& request,
                 const absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>>& answer);
 
+// Entries that one request may have: what each costs is many times its bytes.
+inline constexpr std::size_t kRequestEntriesMax = 10'000;
+// Parses the request's header. Errors: it is not that message, or has more than kRequestEntriesMax fields,
+// which are not parsed first.
+absl::Status ParseRequest(const Request& request, google::protobuf::MessageLite& message);
+// For entries that stand deeper in a message.
+absl::Status CheckEntries(std::size_t count);
+
+absl::StatusOr<TopicId> ParseTopicId(const std::string& bytes);
 // Finds a topic by id if there is one, else by name. Errors: kUnknownTopicId, kUnknownTopicOrPartition.
 absl::StatusOr<topic::TopicPtr> FindTopic(const Services& services, const std::string& id,
                                           const std::string& name);
@@ -55,7 +64,7 @@ void RunBlocking(
     std::function<absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>>(Services&, const Message&)>
         work) {
   auto message = std::make_shared<Message>();
-  const absl::Status parsed = ParseHeader(request.frame.header, *message);
+  const absl::Status parsed = ParseRequest(request, *message);
   if (!parsed.ok()) return AnswerError(request, parsed);
   request.services->pool->Post(
       [request, message, work = std::move(work)] { PostAnswer(request, work(*request.services, *message)); });

@@ -20,15 +20,17 @@ struct SessionLimits {
   std::uint64_t frame_size_max = 64 << 20;
   std::uint64_t batch_size_max = 1 << 20;  // bytes: the default of max.message.bytes
   std::uint32_t requests_in_flight_max = 0;
-  // Bytes of one slice of a stream: 1 MiB, and so much that a batch of 1 MiB (the default limit) still lies
-  // between two entries of the sparse index. Then no slice's end is ever looked up in the segment itself.
+  // Bytes of one slice of a stream: 1 MiB, and so much more that a batch of 1 MiB (the default limit) still
+  // lies between two entries of the sparse index. Then, as long as there is credit for it, no slice's end is
+  // looked up in the segment itself.
   std::uint64_t push_size_max = (1 << 20) + (64 << 10);
   std::uint64_t waiting_bytes_max = 2 << 20;  // bytes queued on the socket before a stream pauses
   std::uint64_t fetch_size_max = 64 << 20;    // bytes of one FetchResponse
   std::uint32_t fetch_wait_ms_max = 60'000;
   std::uint32_t produce_timeout_ms = 30'000;  // where the request states none
   std::uint32_t partitions_default = 1;
-  std::uint32_t streams_max = 256;  // of one connection
+  std::uint32_t streams_max = 256;                // of one connection
+  std::uint32_t stream_partitions_max = 100'000;  // of all its streams
   std::size_t decompressed_size_max = 64 << 20;
 };
 

@@ -66,7 +66,7 @@ void FillConnection(const net::ConnectionSnapshot& connection, ConnectionStats* 
 
 void HandleStats(const Request& request) {
   StatsRequest message;
-  const absl::Status parsed = ParseHeader(request.frame.header, message);
+  const absl::Status parsed = ParseRequest(request, message);
   if (!parsed.ok()) return AnswerError(request, parsed);
   const BrokerStatus status = request.services->status(message.with_connections());
   StatsResponse stats;

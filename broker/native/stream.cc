@@ -64,9 +64,9 @@ void Stream::Pump() {
 
 bool Stream::PushOne(std::size_t index) {
   Source& source = sources_[index];
-  // Not cut to the credit: a whole slice ends at an index entry without a look at any batch, and overdraws
-  // the credit by no more than one large batch may.
-  auto slice = source.partition->Read(source.cursor, services_.limits.push_size_max);
+  // Cut to the credit, which only a single batch may overdraw.
+  auto slice = source.partition->Read(
+      source.cursor, std::min(services_.limits.push_size_max, static_cast<std::uint64_t>(credit_)));
   if (!slice.ok()) {
     EndSource(source, slice.status());
     return false;

@@ -93,7 +93,7 @@ Answered TrimTopic(Services& services, const TrimTopicRequest& message) {
   const absl::Status trims = topic->config.CheckTrim();
   if (!trims.ok()) return MakeError(CodeOf(trims), absl::StrCat(topic->name, ": ", trims.message()));
   ASSIGN_OR_RETURN(const auto partition,
-                   FindPartition(services, message.topic_id(), message.topic(), message.partition()));
+                   services.topics->FindPartition(topic->id, topic->name, message.partition()));
   const storage::LogOffsets offsets = partition->offsets();
   const Offset wanted = message.offset() == -1 ? offsets.high_watermark : message.offset();
   if (wanted < 0 || wanted > offsets.high_watermark) {
@@ -107,13 +107,70 @@ Answered TrimTopic(Services& services, const TrimTopicRequest& message) {
   return response;
 }
 
-void DescribeNamed(Services& services, const std::string& id, const std::string& name, bool with_partitions,
-                   TopicDescription* description) {
-  const absl::StatusOr<topic::TopicPtr> topic = FindTopic(services, id, name);
-  if (topic.ok()) return FillTopic(**topic, with_partitions, description);
-  description->set_topic(name);
-  description->set_topic_id(id);
-  FillError(topic.status(), description->mutable_error());
+// Fills a response until it has as many bytes as one may have; a topic costs more than its name does.
+class Descriptions {
+ public:
+  explicit Descriptions(const DescribeTopicsRequest& message) : message_(message) {}
+
+  bool full() const { return size_ > kFrameHeaderSizeMax / 2; }
+  void Add(const topic::Topic& topic) {
+    FillTopic(topic, message_.with_partitions(), response_.add_topics());
+    Count();
+  }
+  void AddNamed(const Services& services, const std::string& id, const std::string& name) {
+    const absl::StatusOr<topic::TopicPtr> topic = Find(services, id, name);
+    if (topic.ok()) return Add(**topic);
+    TopicDescription* description = response_.add_topics();
+    description->set_topic(name);
+    description->set_topic_id(id);
+    FillError(topic.status(), description->mutable_error());
+    Count();
+  }
+  DescribeTopicsResponse& response() { return response_; }
+
+ private:
+  // Advice costs a look at all topics: only for a request about one.
+  absl::StatusOr<topic::TopicPtr> Find(const Services& services, const std::string& id,
+                                       const std::string& name) const {
+    if (message_.topics_size() > 1 && id.empty()) {
+      RETURN_IF_ERROR(services.topics->FindPartition({}, name, 0).status());
+    }
+    return FindTopic(services, id, name);
+  }
+  void Count() { size_ += response_.topics(response_.topics_size() - 1).ByteSizeLong(); }
+
+  const DescribeTopicsRequest& message_;
+  DescribeTopicsResponse response_;
+  std::size_t size_ = 0;
+};
+
+Answered DescribeNamed(Services& services, const DescribeTopicsRequest& message) {
+  Descriptions descriptions(message);
+  const auto add = [&](const std::string& id, const std::string& name) -> absl::Status {
+    descriptions.AddNamed(services, id, name);
+    if (!descriptions.full()) return absl::OkStatus();
+    return MakeError(ErrorCode::kInvalidRequest,
+                     absl::StrCat("the descriptions of ", descriptions.response().topics_size(), " of ",
+                                  message.topics_size() + message.topic_ids_size(),
+                                  " topics fill an answer; ask for fewer at a time"));
+  };
+  for (const std::string& name : message.topics()) RETURN_IF_ERROR(add("", name));
+  for (const std::string& id : message.topic_ids()) RETURN_IF_ERROR(add(id, ""));
+  return std::make_unique<DescribeTopicsResponse>(std::move(descriptions.response()));
+}
+
+Answered DescribeAll(Services& services, const DescribeTopicsRequest& message) {
+  Descriptions descriptions(message);
+  for (const topic::TopicPtr& topic : services.topics->All()) {
+    if (topic->name <= message.after()) continue;
+    if (topic->name.starts_with("__") && !message.with_internal()) continue;
+    if (descriptions.full()) {
+      descriptions.response().set_more(true);
+      break;
+    }
+    descriptions.Add(*topic);
+  }
+  return std::make_unique<DescribeTopicsResponse>(std::move(descriptions.response()));
 }
 
 }  // namespace
@@ -133,23 +190,12 @@ void HandleTrimTopic(const Request& request) {
 
 void HandleDescribeTopics(const Request& request) {
   DescribeTopicsRequest message;
-  const absl::Status parsed = ParseHeader(request.frame.header, message);
+  const absl::Status parsed = ParseRequest(request, message);
   if (!parsed.ok()) return AnswerError(request, parsed);
-  Services& services = *request.services;
-  DescribeTopicsResponse response;
-  for (const std::string& name : message.topics()) {
-    DescribeNamed(services, "", name, message.with_partitions(), response.add_topics());
-  }
-  for (const std::string& id : message.topic_ids()) {
-    DescribeNamed(services, id, "", message.with_partitions(), response.add_topics());
-  }
-  if (message.topics().empty() && message.topic_ids().empty()) {
-    for (const topic::TopicPtr& topic : services.topics->All()) {
-      if (topic->name.starts_with("__") && !message.with_internal()) continue;
-      FillTopic(*topic, message.with_partitions(), response.add_topics());
-    }
-  }
-  Answer(request, response);
+  const bool all = message.topics().empty() && message.topic_ids().empty();
+  const Answered answer = (all ? DescribeAll : DescribeNamed)(*request.services, message);
+  if (!answer.ok()) return AnswerError(request, answer.status());
+  Answer(request, **answer);
 }
 
 }  // namespace headrace::native

@@ -11,11 +11,10 @@
 namespace headrace::native {
 
 absl::StatusOr<Frame> ParseFrame(MutableByteSpan after_length) {
-  constexpr std::size_t kFixed = kFramePrefixSize - kFrameLengthSize;
-  if (after_length.size() < kFixed) {
+  if (after_length.size() < kFrameFixedSize) {
     return MakeError(ErrorCode::kInvalidRequest,
                      absl::StrCat("frame of ", after_length.size(), " bytes after its length, at least ",
-                                  kFixed, " are needed"));
+                                  kFrameFixedSize, " are needed"));
   }
   const std::byte* at = after_length.data();
   Frame frame;
@@ -23,7 +22,7 @@ absl::StatusOr<Frame> ParseFrame(MutableByteSpan after_length) {
   frame.flags = std::to_integer<std::uint8_t>(at[1]);
   frame.correlation_id = LoadBigEndian<std::uint32_t>(at + 4);
   const std::size_t header_size = LoadBigEndian<std::uint32_t>(at + 8);
-  const MutableByteSpan rest = after_length.subspan(kFixed);
+  const MutableByteSpan rest = after_length.subspan(kFrameFixedSize);
   if (header_size > rest.size() || header_size > kFrameHeaderSizeMax) {
     return MakeError(ErrorCode::kInvalidRequest,
                      absl::StrCat("frame header of ", header_size, " bytes; the frame has room for ",
@@ -38,7 +37,7 @@ void AppendFrame(std::string& out, FrameType type, std::uint8_t flags, std::uint
                  const google::protobuf::MessageLite& header, std::uint64_t attachment_size) {
   const std::size_t header_size = header.ByteSizeLong();
   std::byte prefix[kFramePrefixSize] = {};
-  const std::uint64_t length = kFramePrefixSize - kFrameLengthSize + header_size + attachment_size;
+  const std::uint64_t length = kFrameFixedSize + header_size + attachment_size;
   HEADRACE_CHECK(length <= std::numeric_limits<std::uint32_t>::max());
   StoreBigEndian(prefix, static_cast<std::uint32_t>(length));
   prefix[4] = static_cast<std::byte>(type);

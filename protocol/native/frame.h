@@ -36,8 +36,12 @@ inline constexpr std::string_view kPreface{"HDRC\0\0\0\1", kPrefaceSize};
 inline constexpr std::uint32_t kProtocolVersion = 1;
 inline constexpr std::size_t kFrameLengthSize = 4;
 inline constexpr std::size_t kFramePrefixSize = 16;
-// The largest Protobuf header either side takes; attachments have limits of their own.
+inline constexpr std::size_t kFrameFixedSize =
+    kFramePrefixSize - kFrameLengthSize;  // between length and header
+// The largest Protobuf header either side takes, and a broker takes of a request; attachments have limits of
+// their own.
 inline constexpr std::size_t kFrameHeaderSizeMax = 16 << 20;
+inline constexpr std::size_t kRequestHeaderSizeMax = 1 << 20;
 
 enum class FrameType : std::uint8_t {
   kHello = 1,

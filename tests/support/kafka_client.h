@@ -19,12 +19,14 @@ class KafkaClient {
   KafkaClient(const KafkaClient&) = delete;
   KafkaClient& operator=(const KafkaClient&) = delete;
 
+  std::string client_id = "test";  // of the requests to come
+
   // Sends bytes as they are; false if the connection is gone.
   bool SendBytes(std::string_view bytes);
   // Sends a request with the next correlation id, and returns that.
   template <typename Message>
   std::int32_t Send(kafka::ApiKey key, std::int16_t version, const Message& message) {
-    const kafka::RequestHeader header{key, version, ++correlation_id_, "test"};
+    const kafka::RequestHeader header{key, version, ++correlation_id_, client_id};
     SendBytes(kafka::EncodeRequest(Shape(key), header, message).bytes);
     return correlation_id_;
   }
