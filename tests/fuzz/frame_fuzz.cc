@@ -48,7 +48,8 @@ void Fuzz(MutableByteSpan bytes) {
           FetchRequest, FetchResponse, SubscribeRequest, SubscribeResponse, CreditRequest, UnsubscribeRequest,
           Push, StreamEnd, ListOffsetsRequest, ListOffsetsResponse, CommitOffsetRequest, CommitOffsetResponse,
           FetchOffsetRequest, FetchOffsetResponse, GroupHeartbeatRequest, GroupHeartbeatResponse,
-          StatsRequest, StatsResponse>(*frame);
+          ListGroupsRequest, ListGroupsResponse, DescribeGroupRequest, DescribeGroupResponse,
+          DeleteGroupRequest, SeekGroupRequest, SeekGroupResponse, StatsRequest, StatsResponse>(*frame);
 }
 
 }  // namespace

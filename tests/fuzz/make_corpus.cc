@@ -7,12 +7,17 @@
 #include <iterator>
 #include <string>
 
+#include "broker/group/offset_record.h"
 #include "headrace.pb.h"
 #include "protocol/core/record_batch.h"
 #include "protocol/core/status_macros.h"
 #include "protocol/kafka/frame.h"
 #include "protocol/kafka/messages/all.h"
 #include "protocol/native/frame.h"
+#include "storage/clean_manifest.h"
+#include "storage/offset_index.h"
+#include "storage/producer_state.h"
+#include "storage/time_index.h"
 #include "tests/golden/golden_frames.h"
 
 namespace headrace {
@@ -35,6 +40,7 @@ void WriteBatch(const fs::path& golden, const fs::path& corpus) {
   HEADRACE_CHECK(batch.ok());
   const fs::path name = golden.stem();
   Write(corpus / "fuzz_record_batch" / name, bytes);
+  Write(corpus / "fuzz_push" / name, bytes);
   if (batch->compression() == Compression::kNone) return;
   const std::string program = "fuzz_" + std::string(NameOf(batch->compression()));
   Write(corpus / program / name, AsText(batch->records()));
@@ -138,6 +144,32 @@ void WriteResponses(const fs::path& corpus) {
   WriteFrame(corpus, FrameType::kDescribeTopics, topics);
 }
 
+// What a broker keeps, as it writes it.
+void WriteKept(const fs::path& corpus) {
+  const TopicPartition partition{TopicId::Random(), 3};
+  group::CommittedOffset committed;
+  committed.offset = 7;
+  committed.metadata = "metadata";
+  const auto write = [&](const std::string& program, const std::string& name, ByteSpan bytes) {
+    Write(corpus / program / name, AsText(bytes));
+  };
+  write("fuzz_group", "key", group::EncodeKey("group", partition));
+  write("fuzz_group", "former_key", group::EncodeFormerKey("group"));
+  write("fuzz_group", "value", group::EncodeValue(committed));
+  write("fuzz_group", "former", group::EncodeFormer({{partition, committed}}));
+  storage::OffsetIndex offsets(100, {100, 0});
+  offsets.Note({105, 5'000}, 4'096);
+  offsets.NoteDamage({6'000, 7'000, 106, 108});
+  write("fuzz_disk", "offset_index", offsets.Serialize(8'000));
+  storage::TimeIndex times(100);
+  times.Note(1'000, {105, 5'000}, 4'096);
+  write("fuzz_disk", "time_index", times.Serialize(8'000, {1, 2, 3}));
+  storage::LogSummary log;
+  log.segments.push_back({100, 8'000, 1, 2, 3});
+  write("fuzz_disk", "manifest", storage::SerializeManifest({{partition, log}}));
+  write("fuzz_disk", "producers", storage::ProducerState().Serialize(7));
+}
+
 int Main(const fs::path& golden, const fs::path& corpus) {
   int batches = 0;
   for (const fs::directory_entry& entry : fs::directory_iterator(golden)) {
@@ -150,6 +182,7 @@ int Main(const fs::path& golden, const fs::path& corpus) {
   WriteGoldenRequests(golden, corpus);
   WriteSchemaBodies(golden, corpus);
   WriteResponses(corpus);
+  WriteKept(corpus);
   std::printf("%d batches\n", batches);
   return batches > 0 ? 0 : 1;
 }
