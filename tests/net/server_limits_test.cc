@@ -154,7 +154,7 @@ TEST_CASE("Server: who sends no byte at all is closed in time; who has begun may
     CHECK(silent.IsClosedWithin(testing::kPatience));
     CHECK(echo.server().Stats().client_errors == static_cast<std::uint64_t>(i));
   }
-  CHECK(echo.server().Stats().connections == 1);
+  CHECK(Eventually([&] { return echo.server().Stats().connections == 1; }));
   REQUIRE(idle.Send(Framed("at last")));
   CHECK(idle.ReceiveFrame() == "at last");
 }
