@@ -46,7 +46,7 @@ absl::StatusOr<RecordBatchView> RecordBatchView::Parse(ByteSpan bytes) {
   }
   const RecordBatchView view(bytes.first(size));
   if (view.base_offset() < 0 || view.last_offset_delta() < 0 || view.record_count() < 0 ||
-      view.base_offset() > std::numeric_limits<Offset>::max() - view.last_offset_delta()) {
+      view.base_offset() >= std::numeric_limits<Offset>::max() - view.last_offset_delta()) {
     return Corrupt(absl::StrCat("base offset ", view.base_offset(), ", last offset delta ",
                                 view.last_offset_delta(), ", record count ", view.record_count()));
   }
