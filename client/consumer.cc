@@ -31,9 +31,28 @@ Consumer::Impl::Impl(ReceiverOptions receiver_options, ConsumerOptions consumer_
       request_timeout_(receiver_options.client.request_timeout),
       grouped_(!options.group.empty()),
       decoder_(DecoderOptionsOf(topic, options)) {
-  for (const StartingPoint& point : points) {
-    partitions_.push_back({point.partition, point.offset, point.high_watermark, point.offset, -1, {}, {}});
+  for (const StartingPoint& point : points) Add(point);
+}
+
+void Consumer::Impl::Add(const StartingPoint& point) {
+  Partition partition{point.partition,
+                      point.offset,
+                      point.start_offset,
+                      point.high_watermark,
+                      point.offset,
+                      point.committed,
+                      {},
+                      {}};
+  // Found here and not by the broker alone, because a position behind the end looks like one that has ended.
+  if (point.offset < point.start_offset || point.offset > point.high_watermark) {
+    partition.error =
+        OutOfRange(topic, point.partition, point.offset, point.start_offset, point.high_watermark);
   }
+  partitions_.push_back(std::move(partition));
+}
+
+bool Consumer::Impl::MayCommit(const Partition& partition) {
+  return !partition.error || partition.error->code != error_number::kOffsetOutOfRange;
 }
 
 Result<void> Consumer::Impl::Begin(Consumer& consumer) {
@@ -109,11 +128,20 @@ Result<void> Consumer::Impl::Fetch(Consumer& consumer, TimePoint deadline) {
     if (!event->has_value() && grouped_ && receiver.Poll()) continue;
     if (!event->has_value()) return {};
     if ((*event)->error) {
-      partitions_[(*event)->slot].error = (*event)->error;
+      EndPartition((*event)->slot, *(*event)->error);
     } else {
       StartDecoding(std::move(**event));
     }
   }
+}
+
+void Consumer::Impl::EndPartition(std::size_t slot, const Error& why) {
+  Partition& partition = partitions_[slot];
+  partition.error = why;
+  if (why.code != error_number::kOffsetOutOfRange) return;
+  const Receiver::Slot range = receiver.slot(slot);
+  partition.error =
+      OutOfRange(topic, partition.number, partition.position, range.start_offset, range.high_watermark);
 }
 
 void Consumer::Impl::StartDecoding(StreamEvent event) {
@@ -346,7 +374,9 @@ Result<void> Consumer::Skip(std::uint32_t partition, std::int64_t offset) {
 
 Result<void> Consumer::Commit() {
   Positions offsets;
-  for (const Impl::Partition& partition : impl_->partitions_) offsets[partition.number] = partition.position;
+  for (const Impl::Partition& partition : impl_->partitions_) {
+    if (Impl::MayCommit(partition)) offsets[partition.number] = partition.position;
+  }
   return impl_->Commit(offsets);
 }
 

@@ -44,10 +44,7 @@ void Consumer::Impl::Apply(Consumer& consumer, const GroupEvent& event) {
 }
 
 void Consumer::Impl::Give(const std::vector<StartingPoint>& points) {
-  for (const StartingPoint& point : points) {
-    partitions_.push_back(
-        {point.partition, point.offset, point.high_watermark, point.offset, point.committed, {}, {}});
-  }
+  for (const StartingPoint& point : points) Add(point);
   ReplaceStream();
 }
 
@@ -65,7 +62,7 @@ void Consumer::Impl::ReplaceStream() {
   std::vector<StartingPoint> points;
   for (const Partition& each : partitions_) {
     const std::optional<Receiver::Slot> known = receiver.Find(each.number);
-    points.push_back({each.number, each.position, known ? known->start_offset : -1,
+    points.push_back({each.number, each.position, known ? known->start_offset : each.start_at_connect,
                       known ? known->high_watermark : each.end_at_connect, -1});
   }
   receiver.Replace(points);
@@ -85,7 +82,7 @@ Positions Consumer::Impl::Uncommitted(const std::vector<std::uint32_t>& partitio
   for (Partition& each : partitions_) {
     const bool named = partitions.empty() ||
                        std::find(partitions.begin(), partitions.end(), each.number) != partitions.end();
-    if (!named || each.processed == each.committed) continue;
+    if (!named || !MayCommit(each) || each.processed == each.committed) continue;
     due[each.number] = each.committed = each.processed;
   }
   return due;

@@ -50,6 +50,7 @@ class Consumer::Impl {
   struct Partition {
     std::uint32_t number = 0;
     std::int64_t position = 0;
+    std::int64_t start_at_connect = 0;
     std::int64_t end_at_connect = 0;
     std::int64_t processed = 0;                       // handed out by a call before the present one
     std::int64_t committed = -1;                      // of a group, as far as is known here
@@ -63,10 +64,15 @@ class Consumer::Impl {
   // Makes chunk_ the next records, or leaves it empty at the deadline and at the end.
   Result<void> Fetch(Consumer& consumer, TimePoint deadline);
   Result<bool> Decode();
+  void EndPartition(std::size_t slot, const Error& why);
   void StartDecoding(StreamEvent event);
   void FinishChunk();
   void StopDecoding();
   bool HasEnded() const;
+  // A partition begins at this point, or with the error that there is no such place.
+  void Add(const StartingPoint& point);
+  // Whether its position may be committed: not one that the broker does not have.
+  static bool MayCommit(const Partition& partition);
   Result<std::size_t> SlotOf(std::uint32_t partition) const;
   Result<void> CommitNamed(const Positions& offsets);
 

@@ -24,5 +24,9 @@ Error SystemError(std::string_view what, int error);
 inline bool Failed(const native::Error& error) {
   return error.code() != 0;
 }
+// A topic does not come back under its id, so waiting for it is in vain.
+inline bool IsTopicGone(int code) {
+  return code == error_number::kUnknownTopicId || code == error_number::kUnknownTopicOrPartition;
+}
 
 }  // namespace headrace

@@ -7,14 +7,17 @@
 
 namespace headrace {
 
-PositionLookup::PositionLookup(std::string group, std::string topic, std::string topic_id, Start start)
-    : group_(std::move(group)), topic_(std::move(topic)), topic_id_(std::move(topic_id)), start_(start) {}
+PositionLookup::PositionLookup(std::string consumer, std::string topic, std::string topic_id, Start start)
+    : consumer_(std::move(consumer)),
+      topic_(std::move(topic)),
+      topic_id_(std::move(topic_id)),
+      start_(start) {}
 
 void PositionLookup::Begin(std::set<std::uint32_t> partitions) {
   partitions_ = std::move(partitions);
   points_.clear();
   for (const std::uint32_t partition : partitions_) points_.push_back({partition, 0, 0, 0, -1});
-  step_ = points_.empty() ? Step::kIdle : Step::kCommitted;
+  step_ = points_.empty() ? Step::kIdle : consumer_.empty() ? Step::kRanges : Step::kCommitted;
 }
 
 void PositionLookup::Cancel() {
@@ -32,7 +35,7 @@ std::optional<PositionLookup::Request> PositionLookup::Next() {
   in_flight_ = true;
   if (step_ == Step::kCommitted) {
     native::FetchOffsetRequest request;
-    request.set_consumer(group_);
+    request.set_consumer(consumer_);
     for (const std::uint32_t partition : partitions_) {
       auto& entry = *request.add_partitions();
       entry.set_topic_id(topic_id_);

@@ -1,4 +1,4 @@
-// Where the partitions begin that a member of a group was given.
+// Where partitions begin for a consumer.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,15 @@
 
 namespace headrace {
 
-// Asks for the group's committed positions, then for the ranges of the partitions; where nothing is
-// committed, Start says where to begin. A pure state machine: no clock, no socket, no lock. Owned by
-// GroupMember.
+// Asks for committed positions, then for the ranges of the partitions (in this order, so that no position can
+// have gone beyond its range); where nothing is committed, Start says where to begin. A pure state machine:
+// no clock, no socket, no lock. Owned by GroupMember, or by FindStart for as long as it asks.
 class PositionLookup {
  public:
   using Request = std::variant<native::FetchOffsetRequest, native::ListOffsetsRequest>;
 
-  PositionLookup(std::string group, std::string topic, std::string topic_id, Start start);
+  // `consumer` is whose positions: a group, or a consumer's name; empty: nobody's, Start alone says.
+  PositionLookup(std::string consumer, std::string topic, std::string topic_id, Start start);
 
   // REQUIRES: !busy().
   void Begin(std::set<std::uint32_t> partitions);
@@ -44,7 +45,7 @@ class PositionLookup {
   Result<void> TakeRanges(const native::ListOffsetsResponse& answer);
   std::int64_t Fallback(const StartingPoint& point, std::int64_t at_time) const;
 
-  const std::string group_;
+  const std::string consumer_;
   const std::string topic_;
   const std::string topic_id_;
   const Start start_;

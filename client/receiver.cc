@@ -11,11 +11,8 @@
 namespace headrace {
 namespace {
 
-// A topic does not come back under its id, so waiting for it is in vain.
-bool IsTopicGone(int code) {
-  return code == static_cast<int>(ErrorCode::kUnknownTopicId) ||
-         code == static_cast<int>(ErrorCode::kUnknownTopicOrPartition);
-}
+// Below this a sign of life would be asked for more often than it may take to come.
+constexpr std::chrono::milliseconds kSilenceMin{100};
 
 }  // namespace
 
@@ -95,14 +92,22 @@ void Receiver::Seek(std::size_t slot, std::int64_t offset) {
   core::MutexLock lock(mutex_);
   slots_[slot].resume_offset = offset;
   slots_[slot].ended = false;
-  for (const StreamEvent& event : events_) held_ -= event.push.frame.attachment.size();
-  events_.clear();
+  Renew();
+}
+
+void Receiver::Renew() {
+  DropEvents();
   renew_ = true;
   wakeup_.Signal();
 }
 
 Receiver::Slot Receiver::slot(std::size_t slot) const {
   core::MutexLock lock(mutex_);
+void Receiver::DropEvents() {
+  for (const StreamEvent& event : events_) held_ -= event.push.frame.attachment.size();
+  events_.clear();
+}
+
   return slots_[slot];
 }
 
@@ -217,9 +222,7 @@ void Receiver::Subscribe() {
   renew_at_ = TimePoint::max();
   stream_ = 0;
   stream_slots_.clear();
-  // Pushes not taken yet come again: from where the decoder is.
-  for (const StreamEvent& event : events_) held_ -= event.push.frame.attachment.size();
-  events_.clear();
+  DropEvents();  // they come again: from where the decoder is
   released_ = 0;
   native::SubscribeRequest request;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
@@ -320,13 +323,9 @@ void Receiver::HandleEnd(std::size_t slot, const native::Error& error, std::int6
     again_ = true;
     return;
   }
-  Error ended = ToError(error, PartitionName(options_.topic.name, slots_[slot].partition));
   if (error.code() == static_cast<int>(ErrorCode::kOffsetOutOfRange)) {
     slots_[slot].start_offset = start_offset;
     slots_[slot].high_watermark = high_watermark;
-    ended.message +=
-        "; valid offsets are " + std::to_string(start_offset) + " to " + std::to_string(high_watermark);
-    ended.retriable = false;
   }
   Enqueue({slot, {}, high_watermark, std::move(ended)});
 }
@@ -342,3 +341,4 @@ void Receiver::SignalNews() {
 }
 
 }  // namespace headrace
+  Error ended = ToError(error, PartitionName(options_.topic.name, slots_[slot].partition));

@@ -116,6 +116,9 @@ class Receiver {
   Result<void> HandlePush(ReceivedFrame received) HEADRACE_REQUIRES(mutex_);
   Result<void> HandleStreamEnd(const native::Frame& frame) HEADRACE_REQUIRES(mutex_);
   Result<void> HandleSubscribed(const native::Frame& frame) HEADRACE_REQUIRES(mutex_);
+  // Has the thread open the stream again, from the slots' offsets.
+  void Renew() HEADRACE_REQUIRES(mutex_);
+  void DropEvents() HEADRACE_REQUIRES(mutex_);
   void HandleEnd(std::size_t slot, const native::Error& error, std::int64_t start_offset,
                  std::int64_t high_watermark) HEADRACE_REQUIRES(mutex_);
   void Enqueue(StreamEvent event) HEADRACE_REQUIRES(mutex_);

@@ -96,10 +96,7 @@ void Receiver::Replace(const std::vector<StartingPoint>& points) {
   for (const StartingPoint& point : points) {
     slots_.push_back({point.partition, point.offset, point.start_offset, point.high_watermark, false});
   }
-  for (const StreamEvent& event : events_) held_ -= event.push.frame.attachment.size();
-  events_.clear();
-  renew_ = true;
-  wakeup_.Signal();
+  Renew();
 }
 
 void Receiver::Release(const std::vector<std::uint32_t>& partitions, const Positions& positions) {

@@ -18,12 +18,6 @@ Error Closed() {
   return {error_number::kClosed, "the producer was closed before the message was answered", false};
 }
 
-// A topic does not come back under its id, so waiting for it is in vain.
-bool IsTopicGone(int code) {
-  return code == static_cast<int>(ErrorCode::kUnknownTopicId) ||
-         code == static_cast<int>(ErrorCode::kUnknownTopicOrPartition);
-}
-
 std::chrono::milliseconds ExpiryInterval(const ProducerOptions& options) {
   return std::clamp(options.delivery_timeout / 20, std::chrono::milliseconds(5),
                     std::chrono::milliseconds(1'000));

@@ -322,6 +322,25 @@ TEST_CASE("Consumer: a topic that was created again is an error, not another top
   CHECK(Read(consumer, 1) == Values{"a"});
   broker.RecreateTopic();
   broker.DropConnections();
+TEST_CASE("Consumer: a start behind the end is out of range, not an end that was reached") {
+  FakeBroker broker(2);
+  broker.Append(0, {"a", "b"});
+  broker.Append(1, {"c"});
+  ConsumerOptions options = GENERATE(ConsumerOptions(), ToTheEnd());
+  options.name = "billing";
+  options.start = Start::At(2);
+  Consumer consumer = Connect(broker, options);
+  const Error failure = FailureOf(consumer);
+  CHECK(failure.code == error_number::kOffsetOutOfRange);
+  CHECK(failure.message == "topic orders, partition 1: offset 2 is out of range; valid offsets are 0 to 1");
+  CHECK_FALSE(failure.retriable);
+  REQUIRE(consumer.Commit());  // of the other partition alone
+  CHECK(broker.committed() ==
+        std::map<std::pair<std::string, std::uint32_t>, std::int64_t>{{{"billing", 0}, 2}});
+  REQUIRE(consumer.Seek(1, 0));
+  CHECK(Read(consumer, 1) == Values{"c"});
+}
+
   CHECK(FailureOf(consumer).code == error_number::kUnknownTopicId);
 }
 

@@ -99,6 +99,23 @@ TEST_CASE("Group: a sole member reads every partition, commits with Close, and l
   CHECK(one.changes.back() == std::pair(Kind::kRevoked, std::set<std::uint32_t>{0, 1, 2}));
 }
 
+TEST_CASE("Group: a start that no partition has is an error, and is never committed") {
+  FakeBroker broker;
+  broker.Append(0, {"a", "b"});
+  ConsumerOptions options;
+  options.start = Start::At(77);
+  options.stop_at_end = GENERATE(false, true);
+  Member one(broker, options);
+  Result<Records> records = one.consumer->Poll(kLong);
+  while (records && records->empty() && !records->ended) records = one.consumer->Poll(kLong);
+  REQUIRE_FALSE(records);
+  CHECK(records.error().code == error_number::kOffsetOutOfRange);
+  CHECK_THAT(records.error().message, Catch::Contains("0 to 2"));
+  REQUIRE(one.consumer->Commit());
+  one.consumer->Close();
+  CHECK(broker.committed().empty());
+}
+
 TEST_CASE("Group: to the end, then by another to the next end") {
   FakeBroker broker(2);
   Fill(broker, 2, 3);
