@@ -108,6 +108,7 @@ Result<bool> Connection::Receive(MutableByteSpan into, std::size_t& received) {
     const ssize_t count = ::recv(fd_.get(), into.data(), into.size(), MSG_DONTWAIT);
     if (count > 0) {
       received = static_cast<std::size_t>(count);
+      bytes_received_ += received;
       return true;
     }
     if (count == 0) return NetworkError("broker " + broker_ + " closed the connection");

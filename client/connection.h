@@ -48,6 +48,7 @@ class Connection {
   std::uint32_t Send(native::FrameType type, const google::protobuf::MessageLite& header,
                      std::span<const ByteSpan> attachment = {});
   bool has_output() const { return !output_.empty(); }
+  std::uint64_t bytes_received() const { return bytes_received_; }
 
   // Writes as much as the socket takes. An error is final: the connection is of no further use.
   Result<void> Write();
@@ -78,6 +79,7 @@ class Connection {
 
   std::deque<OutputPart> output_;
   std::uint32_t next_correlation_id_ = 1;
+  std::uint64_t bytes_received_ = 0;
 
   // Small frames are taken out of `staging_`. Of a frame that is not all there, what was staged is moved to a
   // buffer of its size, and the rest is received there.

@@ -13,6 +13,7 @@ namespace {
 
 // Below this a sign of life would be asked for more often than it may take to come.
 constexpr std::chrono::milliseconds kSilenceMin{100};
+constexpr std::chrono::milliseconds kSilenceMax{3'600'000};
 
 }  // namespace
 
@@ -21,6 +22,7 @@ Receiver::Receiver(ReceiverOptions options, const std::vector<StartingPoint>& po
                    std::optional<GroupMember> member)
     : options_(std::move(options)),
       credit_step_(std::max<std::size_t>(options_.window_size / 4, 1)),
+      silence_max_(std::clamp(options_.unreachable_after / 3, kSilenceMin, kSilenceMax)),
       pool_(std::move(pool)),
       connection_(std::move(connection)),
       connect_backoff_(options_.client.backoff_min, options_.client.backoff_max),
@@ -28,6 +30,7 @@ Receiver::Receiver(ReceiverOptions options, const std::vector<StartingPoint>& po
   for (const StartingPoint& point : points) {
     slots_.push_back({point.partition, point.offset, point.start_offset, point.high_watermark, false});
   }
+  heard_at_ = SteadyClock::now();
   connected_ = connection_ != nullptr;
   thread_ = std::thread([this] { Run(); });
 }
@@ -101,13 +104,13 @@ void Receiver::Renew() {
   wakeup_.Signal();
 }
 
-Receiver::Slot Receiver::slot(std::size_t slot) const {
-  core::MutexLock lock(mutex_);
 void Receiver::DropEvents() {
   for (const StreamEvent& event : events_) held_ -= event.push.frame.attachment.size();
   events_.clear();
 }
 
+Receiver::Slot Receiver::slot(std::size_t slot) const {
+  core::MutexLock lock(mutex_);
   return slots_[slot];
 }
 
@@ -139,6 +142,7 @@ void Receiver::Step() {
   const TimePoint next = SendDue(now);
   Result<void> done = connection_->Write();
   if (done) done = ReadFrames();
+  if (done) done = CheckSilence(now);
   if (done) done = CheckHeartbeat(now);
   if (!done) return LoseConnection(done.error());
   if (std::exchange(again_, false)) return;
@@ -160,6 +164,9 @@ bool Receiver::EnsureConnected(TimePoint now) {
     return false;
   }
   connection_ = std::move(*opened);
+  bytes_heard_ = connection_->bytes_received();
+  heard_at_ = SteadyClock::now();
+  asked_at_.reset();
   core::MutexLock lock(mutex_);
   connected_ = true;
   return true;
@@ -174,6 +181,27 @@ void Receiver::ReportTrouble(TimePoint now) {
                           " has been out of reach for " + std::to_string(options_.unreachable_after.count()) +
                           " ms or more; still trying");
   SignalNews();
+}
+
+TimePoint Receiver::AskIfSilent(TimePoint now) {
+  if (asked_at_) return *asked_at_ + silence_max_;
+  if (now < heard_at_ + silence_max_) return heard_at_ + silence_max_;
+  // The cheapest request there is: it ends no stream. Nobody waits for what the answer says.
+  connection_->Send(native::FrameType::kUnsubscribe, native::UnsubscribeRequest());
+  asked_at_ = now;
+  return now + silence_max_;
+}
+
+Result<void> Receiver::CheckSilence(TimePoint now) {
+  if (connection_->bytes_received() != bytes_heard_) {
+    bytes_heard_ = connection_->bytes_received();
+    heard_at_ = now;
+    asked_at_.reset();
+  }
+  if (!asked_at_ || now < *asked_at_ + silence_max_) return {};
+  report_at_ = heard_at_ + options_.unreachable_after;
+  return NetworkError("broker " + options_.client.broker + " has been silent for " +
+                      std::to_string(silence_max_.count()) + " ms since it was asked for a sign of life");
 }
 
 void Receiver::LoseConnection(const Error& why) {
@@ -208,7 +236,7 @@ TimePoint Receiver::SendDue(TimePoint now) {
   if (question_ != nullptr && question_->id == 0) {
     question_->id = connection_->Send(question_->type, *question_->request);
   }
-  const TimePoint next = std::min(renew_at_, now + std::chrono::hours(1));
+  const TimePoint next = std::min(renew_at_, AskIfSilent(now));
   return member_ ? std::min(next, SendForGroup(now)) : next;
 }
 
@@ -327,6 +355,7 @@ void Receiver::HandleEnd(std::size_t slot, const native::Error& error, std::int6
     slots_[slot].start_offset = start_offset;
     slots_[slot].high_watermark = high_watermark;
   }
+  Error ended = ToError(error, PartitionName(options_.topic.name, slots_[slot].partition));
   Enqueue({slot, {}, high_watermark, std::move(ended)});
 }
 
@@ -341,4 +370,3 @@ void Receiver::SignalNews() {
 }
 
 }  // namespace headrace
-  Error ended = ToError(error, PartitionName(options_.topic.name, slots_[slot].partition));

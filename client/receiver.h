@@ -36,7 +36,8 @@ struct ReceiverOptions {
 
 // The thread that receives pushes into a queue bounded by the stream's credit, returns credit, reconnects,
 // opens the stream again where the decoder had come, and carries a membership in a group out, if there is
-// one. Owned by the consumer, whose caller takes events out. Never decodes, and waits only in poll(2), each
+// one. Asks a silent broker for a sign of life, since a stream without records looks like one whose broker
+// hangs. Owned by the consumer, whose caller takes events out. Never decodes, and waits only in poll(2), each
 // time with a deadline.
 class Receiver {
  public:
@@ -109,16 +110,20 @@ class Receiver {
   bool EnsureConnected(TimePoint now);
   void LoseConnection(const Error& why) HEADRACE_EXCLUDES(mutex_);
   void ReportTrouble(TimePoint now) HEADRACE_EXCLUDES(mutex_);
+  // Asks a broker that has been silent for long for a sign of life; returns when to look again.
+  TimePoint AskIfSilent(TimePoint now);
+  // kNetwork if it gave none.
+  Result<void> CheckSilence(TimePoint now);
   TimePoint SendDue(TimePoint now) HEADRACE_EXCLUDES(mutex_);
   void Subscribe() HEADRACE_REQUIRES(mutex_);
+  // Has the thread open the stream again, from the slots' offsets.
+  void Renew() HEADRACE_REQUIRES(mutex_);
+  void DropEvents() HEADRACE_REQUIRES(mutex_);
   Result<void> ReadFrames();
   Result<void> HandleFrame(ReceivedFrame received) HEADRACE_EXCLUDES(mutex_);
   Result<void> HandlePush(ReceivedFrame received) HEADRACE_REQUIRES(mutex_);
   Result<void> HandleStreamEnd(const native::Frame& frame) HEADRACE_REQUIRES(mutex_);
   Result<void> HandleSubscribed(const native::Frame& frame) HEADRACE_REQUIRES(mutex_);
-  // Has the thread open the stream again, from the slots' offsets.
-  void Renew() HEADRACE_REQUIRES(mutex_);
-  void DropEvents() HEADRACE_REQUIRES(mutex_);
   void HandleEnd(std::size_t slot, const native::Error& error, std::int64_t start_offset,
                  std::int64_t high_watermark) HEADRACE_REQUIRES(mutex_);
   void Enqueue(StreamEvent event) HEADRACE_REQUIRES(mutex_);
@@ -132,10 +137,11 @@ class Receiver {
 
   const ReceiverOptions options_;
   const std::size_t credit_step_;  // bytes: so much released is worth a request
-  Wakeup wakeup_;                  // of the receiver's thread
-  Wakeup cancel_;                  // likewise, once and for all
-  Wakeup news_;                    // of the caller
-  Wakeup interrupt_;               // likewise
+  const std::chrono::milliseconds silence_max_;
+  Wakeup wakeup_;     // of the receiver's thread
+  Wakeup cancel_;     // likewise, once and for all
+  Wakeup news_;       // of the caller
+  Wakeup interrupt_;  // likewise
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> stopping_{false};
 
@@ -145,7 +151,10 @@ class Receiver {
   Backoff connect_backoff_;
   TimePoint connect_at_{};
   std::optional<TimePoint> report_at_;  // while the broker is out of reach
-  std::uint32_t stream_ = 0;            // 0: none is open
+  std::uint64_t bytes_heard_ = 0;       // of connection_
+  TimePoint heard_at_{};
+  std::optional<TimePoint> asked_at_;  // for a sign of life, since it was heard
+  std::uint32_t stream_ = 0;           // 0: none is open
   std::vector<std::size_t> stream_slots_;
   TimePoint renew_at_ = TimePoint::max();  // when to open the stream again after a passing error
   bool again_ = false;                     // an answer has made something due

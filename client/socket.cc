@@ -82,13 +82,25 @@ Result<AddressList> FindAddresses(const HostPort& name, TimePoint deadline, cons
   return LookUpName(name, deadline, cancel);
 }
 
+// So that a machine that vanished is noticed within a minute also where nothing is asked of it.
+void SetKeepAlive(int fd) {
+  const int on = 1;
+  const int idle_seconds = 30;
+  const int interval_seconds = 10;
+  const int probes = 3;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_seconds, sizeof interval_seconds);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
 Result<FileDescriptor> ConnectTo(const addrinfo& address, const std::string& broker, TimePoint deadline,
                                  const Wakeup* cancel) {
   FileDescriptor fd(::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return SystemError("cannot open a socket", errno);
   const int on = 1;
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  SetKeepAlive(fd.get());
   if (::connect(fd.get(), address.ai_addr, address.ai_addrlen) == 0) return fd;
   if (errno != EINPROGRESS) return SystemError("cannot connect to broker " + broker, errno);
   const Result<bool> ready = WaitFor(fd.get(), POLLOUT, deadline, cancel);

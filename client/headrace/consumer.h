@@ -57,8 +57,8 @@ struct ConsumerOptions {
   std::size_t poll_records_max = 1'024;  // records of one Poll
   bool check_crc = true;
   std::size_t decompressed_size_max = 128U << 20;  // bytes of one batch
-  // A broker that cannot be reached is an error of Poll after this long, and again after each such time;
-  // attempts to reconnect go on meanwhile.
+  // A broker that cannot be reached, or does not answer, is an error of Poll after about this long, and again
+  // after each such time; attempts to reconnect go on meanwhile.
   std::chrono::milliseconds unreachable_after{15'000};
   // Poll says `ended`, and iteration ends, where the partitions ended when Connect asked (of a group: when
   // they were assigned).

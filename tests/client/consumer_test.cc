@@ -246,6 +246,33 @@ TEST_CASE(
 }
 
 TEST_CASE(
+    "Consumer: a broker that hangs is noticed like one that is gone; one with nothing to say is left alone") {
+  FakeBroker broker;
+  broker.Append(0, {"a"});
+  ConsumerOptions options;
+  options.unreachable_after = milliseconds(900);
+  ClientOptions client = To(broker);
+  client.connect_timeout = milliseconds(100);
+  Result<Consumer> consumer = Consumer::Connect(client, "orders", options);
+  REQUIRE(consumer);
+  CHECK(Read(*consumer, 1) == Values{"a"});
+  const std::size_t frames = broker.frames_received();
+  while (broker.frames_received() < frames + 2) REQUIRE(consumer->Poll(milliseconds(20)));
+  CHECK(broker.connections_accepted() == 1);
+  broker.SetSilent(true);
+  const Result<Records> hung = consumer->Poll(kLong);
+  REQUIRE_FALSE(hung);
+  CHECK(hung.error().code == error_number::kNetwork);
+  CHECK(hung.error().retriable);
+  broker.SetSilent(false);
+  broker.Append(0, {"b"});
+  Result<const Record*> next = consumer->Next(kLong);
+  while (!next && next.error().retriable) next = consumer->Next(kLong);
+  REQUIRE(next);
+  CHECK((*next)->value == "b");
+}
+
+TEST_CASE(
     "Consumer: a damaged batch is an error with its place, after what came before it; Skip goes past it") {
   FakeBroker broker;
   broker.Append(0, {"a", "b"});
@@ -295,6 +322,25 @@ TEST_CASE("Consumer: an offset out of range is an error with the valid range, un
   CHECK(ReadToEnd(consumer) == Values{"e"});
 }
 
+TEST_CASE("Consumer: a start behind the end is out of range, not an end that was reached") {
+  FakeBroker broker(2);
+  broker.Append(0, {"a", "b"});
+  broker.Append(1, {"c"});
+  ConsumerOptions options = GENERATE(ConsumerOptions(), ToTheEnd());
+  options.name = "billing";
+  options.start = Start::At(2);
+  Consumer consumer = Connect(broker, options);
+  const Error failure = FailureOf(consumer);
+  CHECK(failure.code == error_number::kOffsetOutOfRange);
+  CHECK(failure.message == "topic orders, partition 1: offset 2 is out of range; valid offsets are 0 to 1");
+  CHECK_FALSE(failure.retriable);
+  REQUIRE(consumer.Commit());  // of the other partition alone
+  CHECK(broker.committed() ==
+        std::map<std::pair<std::string, std::uint32_t>, std::int64_t>{{{"billing", 0}, 2}});
+  REQUIRE(consumer.Seek(1, 0));
+  CHECK(Read(consumer, 1) == Values{"c"});
+}
+
 TEST_CASE("Consumer: Seek moves one partition and leaves the others where they were") {
   FakeBroker broker(2);
   for (int i = 0; i < 10; ++i) {
@@ -322,25 +368,6 @@ TEST_CASE("Consumer: a topic that was created again is an error, not another top
   CHECK(Read(consumer, 1) == Values{"a"});
   broker.RecreateTopic();
   broker.DropConnections();
-TEST_CASE("Consumer: a start behind the end is out of range, not an end that was reached") {
-  FakeBroker broker(2);
-  broker.Append(0, {"a", "b"});
-  broker.Append(1, {"c"});
-  ConsumerOptions options = GENERATE(ConsumerOptions(), ToTheEnd());
-  options.name = "billing";
-  options.start = Start::At(2);
-  Consumer consumer = Connect(broker, options);
-  const Error failure = FailureOf(consumer);
-  CHECK(failure.code == error_number::kOffsetOutOfRange);
-  CHECK(failure.message == "topic orders, partition 1: offset 2 is out of range; valid offsets are 0 to 1");
-  CHECK_FALSE(failure.retriable);
-  REQUIRE(consumer.Commit());  // of the other partition alone
-  CHECK(broker.committed() ==
-        std::map<std::pair<std::string, std::uint32_t>, std::int64_t>{{{"billing", 0}, 2}});
-  REQUIRE(consumer.Seek(1, 0));
-  CHECK(Read(consumer, 1) == Values{"c"});
-}
-
   CHECK(FailureOf(consumer).code == error_number::kUnknownTopicId);
 }
 

@@ -137,12 +137,14 @@ void FakeBroker::Serve(Session& session) {
   while (open && !session.dropped.load()) {
     const Result<bool> ready = WaitFor(fd, POLLIN, FarAway(), &session.wakeup);
     if (ready) {
+      ++frames_;
       std::array<std::byte, native::kFrameLengthSize> length;
       if (!ReceiveAll(fd, length)) break;
       std::vector<std::byte> bytes(LoadBigEndian<std::uint32_t>(length.data()));
       if (!ReceiveAll(fd, bytes)) break;
       absl::StatusOr<native::Frame> frame = native::ParseFrame(bytes);
-      open = frame.ok() && HandleFrame(session, *frame);
+    if (silent_.load()) continue;
+      open = frame.ok() && (silent_.load() || HandleFrame(session, *frame));
     } else {
       session.wakeup.Drain();
     }

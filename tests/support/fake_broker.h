@@ -49,6 +49,9 @@ class FakeBroker {
   // Closes all connections, and accepts none until Start. The log stays.
   void Stop();
   void Start();
+  // As one that hangs: connections stay, and new ones are taken, but it says nothing, and forgets what it is
+  // told meanwhile.
+  void SetSilent(bool silent) { silent_.store(silent); }
   // Closes the connections that are open; new ones are welcome.
   void DropConnections();
   // Makes the topic another one under the old name.
@@ -65,6 +68,7 @@ class FakeBroker {
   std::size_t connections_accepted() const { return accepted_.load(); }
   // Bytes pushed to consumers, and the most that a stream was ever ahead of its credit's return.
   std::uint64_t pushed_bytes() const { return pushed_.load(); }
+  std::size_t frames_received() const { return frames_.load(); }
   std::uint64_t credit_requests() const { return credit_requests_.load(); }
   std::map<std::pair<std::string, std::uint32_t>, std::int64_t> committed() const;
   // Sets a group's position, as an administrator does.
@@ -129,7 +133,9 @@ class FakeBroker {
   std::thread accept_thread_;
   std::atomic<std::size_t> accepted_{0};
   std::atomic<std::uint64_t> pushed_{0};
+  std::atomic<bool> silent_{false};
   std::atomic<std::uint64_t> credit_requests_{0};
+  std::atomic<std::size_t> frames_{0};
 
   mutable core::Mutex mutex_;
   std::list<Session> sessions_ HEADRACE_GUARDED_BY(mutex_);
