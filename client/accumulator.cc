@@ -119,8 +119,8 @@ Result<void> Accumulator::WaitForRoom(std::size_t size) {
   return Error{error_number::kBufferFull,
                "topic " + options_.topic + ": the producer's buffer holds " + std::to_string(buffered_) +
                    " of " + std::to_string(options_.producer.buffer_size_max) +
-                   " bytes (ProducerOptions::buffer_size_max), and no room came within " +
-                   std::to_string(wait.count()) + " ms (buffer_wait)",
+                   " bytes (the producer's buffer_size_max), and no room came within " +
+                   std::to_string(wait.count()) + " ms (its buffer_wait)" + LastTrouble(),
                true};
 }
 
@@ -171,7 +171,6 @@ TimePoint Accumulator::Take(TimePoint now, Eagerness eagerness, const std::vecto
   core::MutexLock lock(mutex_);
   TimePoint linger_until = TimePoint::max();
   wake_at_ = Eagerness::kNothing;
-  if (eagerness == Eagerness::kNothing) return linger_until;
   std::size_t taken_size = 0;
   for (std::size_t turns = ready_.size(); turns > 0 && taken_size < size_max; --turns) {
     const std::uint32_t number = ready_.front();
@@ -220,6 +219,23 @@ std::vector<std::unique_ptr<ProduceBatch>> Accumulator::TakeExpired(TimePoint no
   return expired;
 }
 
+TimePoint Accumulator::EarliestDeadline() const {
+  core::MutexLock lock(mutex_);
+  TimePoint earliest = TimePoint::max();
+  for (const std::uint32_t number : ready_)
+    earliest = std::min(earliest, partitions_[number].batches.front()->deadline);
+  return earliest;
+}
+
+void Accumulator::NoteTrouble(const std::string& why) {
+  core::MutexLock lock(mutex_);
+  trouble_ = why;
+}
+
+std::string Accumulator::LastTrouble() const {
+  return trouble_.empty() ? "" : "; last trouble: " + trouble_;
+}
+
 void Accumulator::Settle(const ProduceBatch& batch, const Error* error) {
   core::MutexLock lock(mutex_);
   buffered_ -= batch.charged;
@@ -228,6 +244,7 @@ void Accumulator::Settle(const ProduceBatch& batch, const Error* error) {
     stats_.messages_delivered += count;
     ++stats_.batches;
     stats_.batch_bytes += batch.bytes.size();
+    trouble_.clear();
   } else {
     stats_.messages_failed += count;
     const std::uint64_t silent = count - batch.deliveries.size();
@@ -256,11 +273,11 @@ Result<void> Accumulator::Flush(TimePoint deadline) {
   };
   const bool settled = settled_.wait_until(mutex_, deadline, is_settled);
   --flushing_;
-  if (settled) return FlushResult();
+  if (settled || failed_ > 0) return FlushResult();
   const std::uint64_t left = stats_.messages_sent - stats_.messages_delivered - stats_.messages_failed;
   return Error{error_number::kTimedOut,
                "topic " + options_.topic + ": " + std::to_string(left) +
-                   " messages are not answered yet at the deadline of the flush",
+                   " messages are not answered yet at the deadline of the flush" + LastTrouble(),
                true};
 }
 
@@ -276,23 +293,11 @@ Result<void> Accumulator::FlushResult() {
 ProducerStats Accumulator::stats() const {
   core::MutexLock lock(mutex_);
   ProducerStats stats = stats_;
+  stats.requests = requests_.load(std::memory_order_relaxed);
+  stats.retries = retries_.load(std::memory_order_relaxed);
+  stats.reconnects = reconnects_.load(std::memory_order_relaxed);
   stats.buffered_bytes = buffered_;
   return stats;
-}
-
-void Accumulator::CountRequest() {
-  core::MutexLock lock(mutex_);
-  ++stats_.requests;
-}
-
-void Accumulator::CountRepeats(std::uint64_t batches) {
-  core::MutexLock lock(mutex_);
-  stats_.retries += batches;
-}
-
-void Accumulator::CountReconnect() {
-  core::MutexLock lock(mutex_);
-  ++stats_.reconnects;
 }
 
 }  // namespace headrace

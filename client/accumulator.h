@@ -1,6 +1,7 @@
 // Where messages gather until they are sent.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <map>
 #include <memory>
@@ -39,7 +40,7 @@ class Accumulator {
 
   // How eager the sender is to take batches.
   enum class Eagerness : std::uint8_t {
-    kNothing,  // no room in flight
+    kNothing,  // it takes none now
     kEnough,   // requests are on their way: only what is worth another one
     kAnything  // none is on its way
   };
@@ -54,9 +55,13 @@ class Accumulator {
   void Settle(const ProduceBatch& batch, const Error* error) HEADRACE_EXCLUDES(mutex_);
   // From now on Add fails with `error`, and so do those that wait for room.
   void Stop(Error error) HEADRACE_EXCLUDES(mutex_);
-  void CountRequest() HEADRACE_EXCLUDES(mutex_);
-  void CountRepeats(std::uint64_t batches) HEADRACE_EXCLUDES(mutex_);
-  void CountReconnect() HEADRACE_EXCLUDES(mutex_);
+  // Of what gathers here; TimePoint::max() if nothing does.
+  TimePoint EarliestDeadline() const HEADRACE_EXCLUDES(mutex_);
+  // Why messages do not get through for now; said by the errors of Add and Flush until a batch is delivered.
+  void NoteTrouble(const std::string& why) HEADRACE_EXCLUDES(mutex_);
+  void CountRequest() { requests_.fetch_add(1, std::memory_order_relaxed); }
+  void CountRepeats(std::uint64_t batches) { retries_.fetch_add(batches, std::memory_order_relaxed); }
+  void CountReconnect() { reconnects_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
   struct Partition {
@@ -74,6 +79,7 @@ class Accumulator {
       HEADRACE_REQUIRES(mutex_);
   bool WakesSender() HEADRACE_REQUIRES(mutex_);
   Result<void> FlushResult() HEADRACE_REQUIRES(mutex_);
+  std::string LastTrouble() const HEADRACE_REQUIRES(mutex_);
 
   const AccumulatorOptions options_;
   const Wakeup& wakeup_;
@@ -95,7 +101,11 @@ class Accumulator {
   std::size_t flushing_ HEADRACE_GUARDED_BY(mutex_) = 0;                        // threads in Flush
   std::uint64_t failed_ HEADRACE_GUARDED_BY(mutex_) = 0;  // messages without callback, since the last Flush
   std::optional<Error> first_failure_ HEADRACE_GUARDED_BY(mutex_);
-  ProducerStats stats_ HEADRACE_GUARDED_BY(mutex_);
+  std::string trouble_ HEADRACE_GUARDED_BY(mutex_);
+  ProducerStats stats_ HEADRACE_GUARDED_BY(mutex_);  // but for these, which the sender alone counts:
+  std::atomic<std::uint64_t> requests_{0};
+  std::atomic<std::uint64_t> retries_{0};
+  std::atomic<std::uint64_t> reconnects_{0};
 };
 
 }  // namespace headrace

@@ -27,20 +27,26 @@ bool PartitionQueue::MayAppend() const {
          std::all_of(batches_.begin(), batches_.end(), [](const auto& batch) { return batch->in_flight; });
 }
 
-ProduceBatch* PartitionQueue::NextToRepeat(TimePoint now, bool only_in_doubt) const {
+ProduceBatch* PartitionQueue::FirstToRepeat(bool only_in_doubt) const {
   for (const auto& batch : batches_) {
-    if (batch->in_flight || (only_in_doubt && !batch->maybe_appended)) continue;
-    // Those behind must not overtake it, so a wait of this one is theirs too.
-    return batch->retry_at <= now ? batch.get() : nullptr;
+    if (!batch->in_flight && (!only_in_doubt || batch->maybe_appended)) return batch.get();
   }
   return nullptr;
 }
 
-TimePoint PartitionQueue::RepeatTime() const {
-  for (const auto& batch : batches_) {
-    if (!batch->in_flight) return batch->retry_at;
-  }
-  return TimePoint::max();
+ProduceBatch* PartitionQueue::NextToRepeat(TimePoint now, bool only_in_doubt) const {
+  // Those behind must not overtake it, so a wait of this one is theirs too.
+  ProduceBatch* const first = FirstToRepeat(only_in_doubt);
+  return first != nullptr && first->retry_at <= now ? first : nullptr;
+}
+
+TimePoint PartitionQueue::RepeatTime(bool only_in_doubt) const {
+  const ProduceBatch* const first = FirstToRepeat(only_in_doubt);
+  return first == nullptr ? TimePoint::max() : first->retry_at;
+}
+
+TimePoint PartitionQueue::EarliestDeadline() const {
+  return batches_.empty() ? TimePoint::max() : batches_.front()->deadline;
 }
 
 absl::Status PartitionQueue::Append(std::unique_ptr<ProduceBatch> batch, const ProducerIdentity& identity) {

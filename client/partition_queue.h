@@ -42,7 +42,9 @@ class PartitionQueue {
   // The batch to send again now, or null. With `only_in_doubt`, those that surely are not in the log wait.
   ProduceBatch* NextToRepeat(TimePoint now, bool only_in_doubt) const;
   // When NextToRepeat will have something; TimePoint::max() if nothing waits for a time.
-  TimePoint RepeatTime() const;
+  TimePoint RepeatTime(bool only_in_doubt) const;
+  // Of the oldest batch; TimePoint::max() if there is none.
+  TimePoint EarliestDeadline() const;
 
   // Takes a batch in and numbers it (base sequence -1 and no identity without acknowledgements).
   absl::Status Append(std::unique_ptr<ProduceBatch> batch, const ProducerIdentity& identity);
@@ -70,6 +72,8 @@ class PartitionQueue {
   bool empty() const { return batches_.empty(); }
 
  private:
+  ProduceBatch* FirstToRepeat(bool only_in_doubt) const;
+
   std::deque<std::unique_ptr<ProduceBatch>> batches_;
   std::int32_t next_sequence_ = 0;
   std::uint64_t appended_ = 0;  // batches under this identity

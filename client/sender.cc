@@ -13,6 +13,7 @@ namespace {
 // Bytes of batches in one request, unless one batch is larger.
 constexpr std::size_t kRequestSizeMax = 4U << 20;
 constexpr std::size_t kAnswerBytesKept = 1U << 20;
+constexpr std::chrono::milliseconds kAttemptMin{500};
 
 Error Closed() {
   return {error_number::kClosed, "the producer was closed before the message was answered", false};
@@ -91,9 +92,24 @@ void Sender::Step() {
 TimePoint Sender::NextTime(TimePoint linger_until) const {
   TimePoint next = linger_until;
   if (!requests_.empty()) next = std::min(next, requests_.begin()->second.deadline);
-  for (const std::uint32_t p : repeating_) next = std::min(next, queues_[p].RepeatTime());
+  if (requests_.size() < in_flight_max_) {  // else an answer comes first
+    for (const std::uint32_t p : repeating_) next = std::min(next, queues_[p].RepeatTime(!renewing_.empty()));
+  }
   if (!requests_.empty() || !repeating_.empty()) next = std::min(next, expire_at_);
   return next;
+}
+
+TimePoint Sender::DeadlineWithin(std::chrono::milliseconds wait) const {
+  TimePoint deadline = DeadlineAfter(std::min(wait, options_.producer.delivery_timeout));
+  for (const PartitionQueue& queue : queues_) deadline = std::min(deadline, queue.EarliestDeadline());
+  deadline = std::min(deadline, accumulator_.EarliestDeadline());
+  // With messages expiring all the time, an attempt must have a chance all the same.
+  return std::max(deadline, DeadlineAfter(std::min(wait, kAttemptMin)));
+}
+
+void Sender::NoteTrouble(const std::string& why) {
+  last_trouble_ = why;
+  accumulator_.NoteTrouble(why);
 }
 
 void Sender::Update(std::uint32_t partition) {
@@ -106,7 +122,7 @@ void Sender::Update(std::uint32_t partition) {
     }
   };
   may_take_[partition] = queue.MayAppend();
-  keep(repeating_, queue.RepeatTime() != TimePoint::max());
+  keep(repeating_, queue.RepeatTime(false) != TimePoint::max());
   keep(renewing_, queue.needs_epoch());
 }
 
@@ -118,9 +134,9 @@ bool Sender::EnsureConnected(TimePoint now) {
     return false;
   }
   Result<std::unique_ptr<Connection>> opened =
-      Connection::Open(options_.client, pool_, now + options_.client.connect_timeout, &cancel_);
+      Connection::Open(options_.client, pool_, DeadlineWithin(options_.client.connect_timeout), &cancel_);
   if (!opened) {
-    last_trouble_ = opened.error().message;
+    NoteTrouble(opened.error().message);
     connect_at_ = SteadyClock::now() + connect_backoff_.Next();
     ReportOutage(opened.error());
     return false;
@@ -132,7 +148,14 @@ bool Sender::EnsureConnected(TimePoint now) {
   return true;
 }
 
+void Sender::ReportRefusal(std::uint32_t partition, const Error& why) {
+  if (outage_) return;
+  ReportOutage(why);
+  refused_ = partition;
+}
+
 void Sender::ReportOutage(const std::optional<Error>& why) {
+  refused_.reset();
   if (outage_ == why.has_value() || stopping_.load()) return;
   outage_ = why.has_value();
   if (options_.producer.on_outage) options_.producer.on_outage(why);
@@ -140,7 +163,7 @@ void Sender::ReportOutage(const std::optional<Error>& why) {
 
 void Sender::LoseConnection(const Error& lost) {
   const Error why = std::exchange(refusal_, std::nullopt).value_or(lost);
-  last_trouble_ = why.message;
+  NoteTrouble(why.message);
   connection_.reset();  // before the batches that its output points into
   requests_.clear();
   connect_at_ = SteadyClock::now() + connect_backoff_.Next();
@@ -160,7 +183,7 @@ void Sender::FailExpired(TimePoint now) {
   const auto error = [&] {
     return Error{error_number::kTimedOut,
                  "topic " + options_.topic.name + ": not answered within " + std::to_string(timeout.count()) +
-                     " ms (ProducerOptions::delivery_timeout)" +
+                     " ms (the producer's delivery_timeout)" +
                      (last_trouble_.empty() ? "" : "; last trouble: " + last_trouble_),
                  true};
   };
@@ -194,7 +217,7 @@ bool Sender::MayRenumber() const {
 }
 
 void Sender::RenewIdentity() {
-  const TimePoint deadline = DeadlineAfter(options_.client.request_timeout);
+  const TimePoint deadline = DeadlineWithin(options_.client.request_timeout);
   Result<ProducerIdentity> renewed = InitProducer(*connection_, identity_, deadline, &cancel_);
   // A broker that does not know the identity gives a new one as well.
   if (!renewed && !renewed.error().retriable) renewed = InitProducer(*connection_, {}, deadline, &cancel_);
@@ -318,8 +341,11 @@ void Sender::HandleAnswer(ProduceBatch& batch, const native::Error& error, std::
   const std::uint32_t p = batch.partition;
   const bool retriable = error.retriable() && !IsTopicGone(error.code());
   const AnswerEffect effect = queues_[p].Answer(batch, error.code(), retriable, now, retry_backoff_);
-  if (effect == AnswerEffect::kRetry)
-    last_trouble_ = ToError(error, PartitionName(options_.topic.name, p)).message;
+  if (effect == AnswerEffect::kRetry) {
+    const Error refusal = ToError(error, PartitionName(options_.topic.name, p));
+    NoteTrouble(refusal.message);
+    if (batch.attempts > 1) ReportRefusal(p, refusal);
+  }
   if (effect != AnswerEffect::kRetry || batch.abandoned) {
     const std::unique_ptr<ProduceBatch> settled = queues_[p].Remove(batch);
     if (settled->abandoned) {
@@ -327,6 +353,7 @@ void Sender::HandleAnswer(ProduceBatch& batch, const native::Error& error, std::
     } else if (effect == AnswerEffect::kDelivered) {
       settled->Succeed(Failed(error) ? -1 : base_offset);
       accumulator_.Settle(*settled, nullptr);
+      if (refused_ == p || (refused_ && queues_[*refused_].empty())) ReportOutage(std::nullopt);
     } else {
       const Error failure = ToError(error, PartitionName(options_.topic.name, p));
       if (IsTopicGone(error.code())) accumulator_.Stop(failure);

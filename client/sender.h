@@ -48,6 +48,7 @@ class Sender {
   void Step();
   bool EnsureConnected(TimePoint now);
   void ReportOutage(const std::optional<Error>& why);
+  void ReportRefusal(std::uint32_t partition, const Error& why);
   void LoseConnection(const Error& lost);
 
   void FailExpired(TimePoint now);
@@ -68,6 +69,10 @@ class Sender {
   void SettleTaken(const std::vector<ProduceBatch*>& batches);
   void NoteRefusal(const native::Frame& frame);
   TimePoint NextTime(TimePoint linger_until) const;
+  // At most `wait` from now, and no later than the first message, also one not sent yet, must be settled (or
+  // a moment after).
+  TimePoint DeadlineWithin(std::chrono::milliseconds wait) const;
+  void NoteTrouble(const std::string& why);
   void Update(std::uint32_t partition);
 
   const SenderOptions options_;
@@ -89,7 +94,8 @@ class Sender {
   Backoff retry_backoff_;
   Backoff connect_backoff_;
   TimePoint connect_at_{};
-  bool outage_ = false;  // reported and not over
+  bool outage_ = false;                   // reported and not over
+  std::optional<std::uint32_t> refused_;  // the partition it is about, unless the broker is out of reach
   TimePoint expire_at_{};
   std::string last_trouble_;  // for the message of a delivery timeout
 

@@ -34,8 +34,9 @@ struct ProducerOptions {
   // False: messages count as delivered once the broker took them, before they reach the disk; what is lost
   // then goes unnoticed. Nothing is sent again: what was under way when the connection broke has failed.
   bool acknowledge = true;
-  // Called when the broker could not be reached again, with the reason, and when it is back (nullopt). On the
-  // producer's thread; must not wait for the producer.
+  // Called when messages do not get through for now, with the reason (the broker could not be reached again,
+  // or keeps refusing them, as with a full disk), and when they do again (nullopt). On the producer's thread;
+  // must not wait for the producer.
   std::function<void(const std::optional<Error>&)> on_outage = nullptr;
 };
 

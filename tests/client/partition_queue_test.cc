@@ -9,6 +9,8 @@ namespace {
 
 constexpr ProducerIdentity kIdentity{7, 0};
 
+using Batches = std::vector<ProduceBatch*>;
+
 class Queue {
  public:
   ProduceBatch& Append(std::int32_t records) {
@@ -41,8 +43,6 @@ class Queue {
   PartitionQueue queue;
 };
 
-using Batches = std::vector<ProduceBatch*>;
-
 TEST_CASE("PartitionQueue: batches are numbered one after the other, and five may be unsettled") {
   Queue q;
   CHECK(q.Append(3).base_sequence == 0);
@@ -52,6 +52,19 @@ TEST_CASE("PartitionQueue: batches are numbered one after the other, and five ma
   CHECK(q.queue.MayAppend());
   q.Append(1);
   CHECK_FALSE(q.queue.MayAppend());
+}
+
+TEST_CASE("PartitionQueue: what may not be repeated now gives no time to look again") {
+  Queue q;
+  ProduceBatch& a = q.Append(1);
+  CHECK(q.queue.RepeatTime(false) == TimePoint::max());
+  CHECK(q.Answer(a, ErrorCode::kDiskFull) == AnswerEffect::kRetry);
+  CHECK(q.queue.RepeatTime(false) == a.retry_at);
+  CHECK(q.queue.RepeatTime(true) == TimePoint::max());
+  q.now = a.retry_at;
+  REQUIRE(q.Repeat() == Batches{&a});
+  q.queue.LoseConnection();
+  CHECK(q.queue.RepeatTime(true) == a.retry_at);
 }
 
 TEST_CASE("PartitionQueue: a refused batch and those behind it are repeated in their order, after the wait") {

@@ -1,9 +1,11 @@
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <ctime>
 #include <future>
 #include <mutex>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "headrace/producer.h"
 #include "tests/support/fake_broker.h"
@@ -30,13 +32,18 @@ Producer Connect(const FakeBroker& broker) {
   return std::move(*producer);
 }
 
+Message ValueTo(std::uint32_t partition, std::string_view value) {
+  Message message;
+  message.value = value;
+  message.partition = partition;
+  return message;
+}
+
 Result<void> SendNumbers(Producer& producer) {
   for (int i = 0; i < kMessages; ++i) {
     const std::string value = std::to_string(i);
-    Message message;
-    message.value = value;
-    message.partition = static_cast<std::uint32_t>(i) % kPartitions;
-    if (Result<void> sent = producer.Send(message); !sent) return sent;
+    const std::uint32_t partition = static_cast<std::uint32_t>(i) % kPartitions;
+    if (Result<void> sent = producer.Send(ValueTo(partition, value)); !sent) return sent;
   }
   return {};
 }
@@ -175,6 +182,83 @@ TEST_CASE("Producer: an outage is told once, with the reason, and so is its end"
   broker.Start();
   CHECK(back.get_future().wait_for(kLong) == std::future_status::ready);
   CHECK(producer->Close(kLong));
+}
+
+TEST_CASE("Producer: a broker that keeps refusing is an outage too, and every deadline names its reason") {
+  FakeBroker broker;
+  std::atomic<bool> full = true;
+  broker.SetFaults(
+      [&](std::uint32_t, std::int32_t) { return full.load() ? Fault::kRefuseRetriable : Fault::kNone; });
+  std::promise<std::string> refused;
+  std::promise<void> back;
+  ClientOptions options(broker.address());
+  options.backoff_min = milliseconds(1);
+  options.backoff_max = milliseconds(5);
+  ProducerOptions producer_options;
+  producer_options.buffer_size_max = 2'000;
+  producer_options.buffer_wait = milliseconds(0);
+  producer_options.on_outage = [&](const std::optional<Error>& why) {
+    if (why)
+      refused.set_value(why->message);  // a second one would throw
+    else
+      back.set_value();
+  };
+  Result<Producer> producer = Producer::Connect(options, "orders", producer_options);
+  REQUIRE(producer);
+  REQUIRE(producer->Send("", std::string(1'500, 'x')));
+  auto reason = refused.get_future();
+  REQUIRE(reason.wait_for(kLong) == std::future_status::ready);
+  CHECK_THAT(reason.get(), Catch::Contains("partition 0") && Catch::Contains("DISK_FULL"));
+  const Result<void> flushed = producer->Flush(milliseconds(1));
+  REQUIRE_FALSE(flushed);
+  CHECK_THAT(flushed.error().message, Catch::Contains("last trouble") && Catch::Contains("DISK_FULL"));
+  const Result<void> no_room = producer->Send("", std::string(1'500, 'x'));
+  REQUIRE_FALSE(no_room);
+  CHECK_THAT(no_room.error().message, Catch::Contains("last trouble") && Catch::Contains("DISK_FULL"));
+  full = false;
+  CHECK(back.get_future().wait_for(kLong) == std::future_status::ready);
+  CHECK(producer->Close(kLong));
+}
+
+TEST_CASE("Producer: the delivery timeout is kept while a hanging broker is connected to") {
+  FakeBroker broker;
+  ClientOptions options(broker.address());
+  options.connect_timeout = kLong;
+  ProducerOptions producer_options;
+  producer_options.delivery_timeout = milliseconds(200);
+  Result<Producer> producer = Producer::Connect(options, "orders", producer_options);
+  REQUIRE(producer);
+  broker.SetSilent(true);
+  broker.DropConnections();
+  const auto began = std::chrono::steady_clock::now();
+  for (int i = 0; i < 2; ++i) {  // the second is sent while it tries
+    const Result<Receipt> told = producer->SendForResult(ValueTo(0, "v")).get();
+    REQUIRE_FALSE(told);
+    CHECK(told.error().code == error_number::kTimedOut);
+  }
+  CHECK(std::chrono::steady_clock::now() - began < kLong / 2);
+}
+
+TEST_CASE("Producer: with a repetition due and the window full, its thread waits") {
+  FakeBroker broker(2);
+  // The first batch is refused; the next one, of the other partition, is never answered.
+  broker.SetFaults([count = 0](std::uint32_t, std::int32_t) mutable {
+    return ++count == 1 ? Fault::kRefuseRetriable : Fault::kNoAnswer;
+  });
+  ClientOptions options(broker.address());
+  options.backoff_min = options.backoff_max = milliseconds(200);
+  ProducerOptions producer_options;
+  producer_options.requests_in_flight_max = 1;
+  Result<Producer> producer = Producer::Connect(options, "orders", producer_options);
+  REQUIRE(producer);
+  auto refused = producer->SendForResult(ValueTo(0, "refused"));
+  while (producer->stats().requests < 1) std::this_thread::yield();
+  auto unanswered = producer->SendForResult(ValueTo(1, "unanswered"));
+  while (producer->stats().requests < 2) std::this_thread::yield();
+  const std::clock_t before = std::clock();
+  CHECK(refused.wait_for(milliseconds(1'000)) == std::future_status::timeout);
+  CHECK(std::clock() - before < CLOCKS_PER_SEC / 4);
+  CHECK_FALSE(producer->Close(milliseconds(1)));
 }
 
 TEST_CASE("Producer: a request without answer is sent again over another connection") {
