@@ -1,11 +1,11 @@
 #include "client/group_member.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "client/error.h"
 #include "protocol/core/error_code.h"
+#include "protocol/core/types.h"
 
 namespace headrace {
 namespace {
@@ -16,13 +16,7 @@ constexpr std::int32_t kStaticLeaveEpoch = -2;
 constexpr std::chrono::milliseconds kIntervalDefault{5'000};  // of heartbeats, where the broker tells none
 
 std::string RandomId() {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::random_device random;
-  std::string id;
-  for (int i = 0; i < 4; ++i) {
-    for (unsigned word = random(), digit = 0; digit < 8; ++digit, word >>= 4) id += kDigits[word & 15];
-  }
-  return id;
+  return TopicId::Random().ToString();  // any random UUID serves
 }
 
 bool Is(const Error& error, ErrorCode code) {

@@ -1,10 +1,10 @@
 #include "broker/group/coordinator.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "protocol/core/utf8.h"
 
 namespace headrace::group {
 namespace {
@@ -13,24 +13,11 @@ constexpr Milliseconds kTopicsInterval{1'000};
 // A tick looks at every group, so however many of them wake the timer, ticks stand apart.
 constexpr Milliseconds kTickInterval{10};
 
-// The beginning of a text of UTF-8, whole characters only.
-std::string Shortened(const std::string& text, std::size_t size_max) {
-  std::size_t size = std::min(text.size(), size_max);
-  const auto within = [&](std::size_t at) { return at < text.size() && (text[at] & 0xc0) == 0x80; };
-  while (size > 0 && within(size)) --size;
-  return text.substr(0, size);
-}
-
-// Unguessable enough that two clients do not meet; not a secret.
+// Unguessable enough that two clients do not meet; not a secret. Any random UUID serves.
 std::string RandomId(const std::string& client_id) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  constexpr std::size_t kRandomSize = 33;  // with the dash
-  std::random_device random;
-  std::string id = client_id.empty() ? "" : Shortened(client_id, kMemberIdSizeMax - kRandomSize) + "-";
-  for (int i = 0; i < 4; ++i) {
-    for (unsigned word = random(), digit = 0; digit < 8; ++digit, word >>= 4) id += kDigits[word & 15];
-  }
-  return id;
+  const std::string random = TopicId::Random().ToString();
+  const std::string_view front = Utf8Prefix(client_id, kMemberIdSizeMax - random.size() - 1);
+  return front.empty() ? random : std::string(front) + "-" + random;
 }
 
 // What is wrong with a member's ids; empty: nothing.
