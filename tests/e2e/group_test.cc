@@ -349,8 +349,8 @@ TEST_CASE("The example of a group's member reads what is sent; once it is killed
   REQUIRE(producer->Send("", "one"));
   REQUIRE(producer->Flush());
   // The shell tells the example's process id first, and ends with it.
-  const std::string command =
-      "'" + std::string(HEADRACE_GROUP_EXAMPLE) + "' " + broker.address() + " & echo $!; wait 2>/dev/null";
+  const std::string command = "'" + std::string(HEADRACE_EXAMPLES "group_consumer") + "' " +
+                              broker.address() + " & echo $!; wait 2>/dev/null";
   FILE* const pipe = ::popen(command.c_str(), "r");
   REQUIRE(pipe != nullptr);
   char line[100] = {};
