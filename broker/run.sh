@@ -55,15 +55,6 @@ set_up() {
   cmake --build "$build" --parallel "${HEADRACE_JOBS:-$(jobs_that_fit)}" --target headrace-broker headrace
 }
 
-# Whether the caller names the data directory, or wants none.
-names_data() {
-  local option
-  for option in "$@"; do
-    case "$option" in --data | --data=* | --ephemeral | --help | --help-config | --version) return 0 ;; esac
-  done
-  return 1
-}
-
 main() {
   case "${1:-}" in
     --help | -h)
@@ -80,7 +71,6 @@ main() {
       ;;
     *)
       set_up >&2
-      names_data "$@" || set -- --data ./headrace-data "$@"
       say "headrace-broker $*" >&2
       exec "$build/bin/headrace-broker" "$@"
       ;;
