@@ -125,7 +125,8 @@ Error PushDecoder::Damaged(std::string_view why) {
   }
   std::string message = PartitionName(options_.topic, partition_) + ": the batch at offset " +
                         std::to_string(next_offset_) + " is damaged: " + std::string(why);
-  if (offset_after_damage_) message += "; Skip goes on at offset " + std::to_string(*offset_after_damage_);
+  if (offset_after_damage_)
+    message += "; readable again from offset " + std::to_string(*offset_after_damage_);
   iterator_.reset();  // last: `why` may point into it
   return {error_number::kCorruptMessage, std::move(message), false};
 }

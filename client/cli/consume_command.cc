@@ -202,6 +202,8 @@ void AddConsumeCommand(CLI::App& app, Context& context) {
       "Join this group: its members share the partitions, and go on where it stopped; --from says "
       "where, if nowhere yet");
   command.add_option(
+  command.add_flag("--skip-damaged", arguments->skip_damaged,
+                   "Leave damaged batches out and go on, instead of stopping; exits with 1");
       "--instance-id", arguments->instance_id,
       "With --group: come back under this id within the session, and nobody else is disturbed");
   command.add_flag("--no-commit", arguments->no_commit, "With --name or --group: do not change the position");

@@ -9,10 +9,14 @@ namespace {
 constexpr std::chrono::seconds kCommitInterval{5};
 constexpr std::chrono::seconds kPollWait{1};
 
+Error WithAdvice(Error damage) {
+  damage.message += "; --skip-damaged leaves it out and goes on";
+  return damage;
+}
+
 }  // namespace
 
 int ConsumeRun::Run(Consumer& consumer) {
-  if (const int code = CheckPositions(consumer); code != kDone) return code;
   OnInterrupt([](void* waiting) { static_cast<Consumer*>(waiting)->Interrupt(); }, &consumer);
   for (const PartitionPosition& at : consumer.positions()) {
     partitions_[at.partition] = {at.position, at.position, at.position, LimitOf(at.partition) <= at.position};
@@ -23,14 +27,24 @@ int ConsumeRun::Run(Consumer& consumer) {
   committed_ = code == kDone || code == kCannotConnect;
   if (code == kDone) code = Finish(consumer);
   consumer.Close();  // leaves a group; after an error OnChange commits
-  return code;
+  if (code != kDone || damaged_ == 0) return code;
+  return context_.Fail(Error{error_number::kCorruptMessage,
+                             std::to_string(damaged_) +
+                                 (damaged_ == 1 ? " damaged place was" : " damaged places were") +
+                                 " left out",
+                             false});
 }
 
 void ConsumeRun::OnChange(Consumer& consumer, const GroupChange& change) {
   if (change.kind == GroupChange::Kind::kAssigned) {
-    for (const std::uint32_t partition : change.partitions) {
-      const std::int64_t position = consumer.position(partition);
-      partitions_[partition] = {position, position, -1, false};
+    for (const PartitionPosition& at : consumer.positions()) {
+      if (std::find(change.partitions.begin(), change.partitions.end(), at.partition) ==
+          change.partitions.end()) {
+        continue;
+      }
+      // Where it begins is kept too, unless there is no such place: nothing could ever be read from there.
+      const bool exists = at.start_offset <= at.position && at.position <= at.end_at_connect;
+      partitions_[at.partition] = {at.position, at.position, exists ? -1 : at.position, false};
     }
     return;
   }
@@ -39,19 +53,6 @@ void ConsumeRun::OnChange(Consumer& consumer, const GroupChange& change) {
     Commit(consumer);
   }
   for (const std::uint32_t partition : change.partitions) partitions_.erase(partition);
-}
-
-// A position behind the end is a mistake, not an end that was reached.
-int ConsumeRun::CheckPositions(const Consumer& consumer) {
-  for (const PartitionPosition& at : consumer.positions()) {
-    if (at.position <= at.end_at_connect) continue;
-    std::string message = "offset " + std::to_string(at.position) + " is out of range: " + arguments_.topic +
-                          "-" + std::to_string(at.partition) + " holds ";
-    if (at.start_offset >= 0) message += std::to_string(at.start_offset) + " to ";
-    message += std::to_string(at.end_at_connect) + " (choose a partition with --partition)";
-    return context_.Fail(Error{error_number::kOffsetOutOfRange, std::move(message), false});
-  }
-  return kDone;
 }
 
 std::int64_t ConsumeRun::LimitOf(std::uint32_t partition) const {
@@ -72,11 +73,33 @@ int ConsumeRun::Loop(Consumer& consumer) {
       PrintNote("headrace: " + records.error().message + "; trying again");
       continue;
     }
+    if (!records && records.error().code == error_number::kCorruptMessage) {
+      if (!arguments_.skip_damaged) return context_.Fail(WithAdvice(records.error()));
+      PassDamage(consumer, records.error());
+      continue;
+    }
     if (!records) return context_.Fail(records.error());
     if (records->ended) return kDone;
     Print(*records);
   }
   return kDone;
+}
+
+// Goes on behind the damage that one partition has stopped at. Where it ends cannot always be told: then the
+// rest of that partition is left out, and the others go on.
+void ConsumeRun::PassDamage(Consumer& consumer, const Error& damage) {
+  ++damaged_;
+  for (const PartitionPosition& at : consumer.positions()) {
+    const auto skipped = consumer.Skip(at.partition, at.position);
+    if (!skipped && skipped.error().code != error_number::kCorruptMessage) continue;  // not this one
+    PrintNote("headrace: left out: " + damage.message);
+    if (skipped) return;
+    PrintNote("headrace: and all that follows in partition " + std::to_string(at.partition) +
+              "; go on there with --partition and --from");
+    partitions_[at.partition].finished = true;
+    static_cast<void>(consumer.Seek(at.partition, std::max(at.high_watermark, at.end_at_connect)));
+    return;
+  }
 }
 
 bool ConsumeRun::Finished() const {

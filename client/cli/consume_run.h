@@ -30,6 +30,7 @@ struct ConsumeArguments {
   std::string group;
   std::string instance_id;
   bool no_commit = false;
+  bool skip_damaged = false;
 };
 
 // Where to stop in each partition; timestamp_ms also stops at records that arrive later.
@@ -63,10 +64,10 @@ class ConsumeRun {
     bool finished = false;
   };
 
-  int CheckPositions(const Consumer& consumer);
   std::int64_t LimitOf(std::uint32_t partition) const;
   int Loop(Consumer& consumer);
   bool Finished() const;
+  void PassDamage(Consumer& consumer, const Error& damage);
   void Print(const Records& records);
   void PrintRecord(const Record& record);
   bool Commits() const;
@@ -83,7 +84,8 @@ class ConsumeRun {
   Limits limits_;
   std::map<std::uint32_t, PartitionState> partitions_;
   std::uint64_t printed_ = 0;
-  bool committed_ = false;  // the last commit was made, or is in vain
+  std::uint64_t damaged_ = 0;  // places that were passed over
+  bool committed_ = false;     // the last commit was made, or is in vain
   std::chrono::steady_clock::time_point next_commit_;
 };
 

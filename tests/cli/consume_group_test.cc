@@ -57,6 +57,16 @@ TEST_CASE("Program: consume --group --count commits so many and no more") {
   CHECK(broker.committed() == Committed{{{"g", 0}, 3}});
 }
 
+TEST_CASE("Program: consume --group from an offset that is not there fails, and commits nothing") {
+  FakeBroker broker;
+  broker.Append(0, {"a", "b"});
+  Program program(broker.address(), {"consume", "orders", "--group", "g", "--from", "99999"});
+  CHECK(program.Wait() == 1);
+  CHECK_THAT(program.Err(), Catch::Contains("offset 99999 is out of range; valid offsets are 0 to 2"));
+  CHECK(broker.committed().empty());
+  CHECK(broker.groups().members("g") == 0);
+}
+
 TEST_CASE("Program: Ctrl-C ends consume --group --follow, committed to the last record written") {
   FakeBroker broker;
   broker.Append(0, {"a", "b"});

@@ -134,6 +134,7 @@ TEST_CASE("Program: an offset out of range names the valid one") {
   Program program(broker.address(), {"consume", "orders", "--from", "0"});
   CHECK(program.Wait() == 1);
   CHECK_THAT(program.Err(), Catch::Contains("2"));
+  CHECK(consume({"-p", "0", "-p", "0", "--from", "4"}) == "e\n");
   CHECK_THAT(program.Err(), Catch::Contains("3"));
 }
 
@@ -142,7 +143,8 @@ TEST_CASE("Program: an offset behind the end is out of range, and not an end tha
   broker.Append(0, {"a", "b", "c"});
   Program program(broker.address(), {"consume", "orders", "--from", "77"});
   CHECK(program.Wait() == 1);
-  CHECK_THAT(program.Err(), Catch::Contains("offset 77 is out of range"));
+  CHECK(program.Err() ==
+        "headrace: topic orders, partition 0: offset 77 is out of range; valid offsets are 0 to 3\n");
   Program at_end(broker.address(), {"consume", "orders", "--from", "3"});
   CHECK(at_end.Wait() == 0);
 }
@@ -157,6 +159,41 @@ TEST_CASE("Program: consume --follow prints what arrives, and Ctrl-C ends it wit
   program.Signal(SIGINT);
   CHECK(program.Wait() == 0);
   CHECK(program.Err().empty());
+}
+
+TEST_CASE("Program: damage stops consume, which says how to go on; --skip-damaged leaves it out") {
+  FakeBroker broker(2);
+  broker.Append(0, {"a"});
+  broker.Append(0, {"damaged"});
+  broker.Append(0, {"b"});
+  broker.Append(1, {"c"});
+  broker.Damage(0, 1);
+  Program stopping(broker.address(), {"consume", "orders", "-p", "0", "--name", "me"});
+  CHECK(stopping.Wait() == 1);
+  CHECK(stopping.Out() == "a\n");
+  CHECK_THAT(stopping.Err(), Catch::Contains("topic orders, partition 0") &&
+                                 Catch::Contains("readable again from offset 2") &&
+                                 Catch::Contains("--skip-damaged"));
+  Program going_on(broker.address(), {"consume", "orders", "--skip-damaged", "--name", "you"});
+  CHECK(going_on.Wait() == 1);
+  for (const char* line : {"a\n", "b\n", "c\n"}) CHECK_THAT(going_on.Out(), Catch::Contains(line));
+  CHECK_THAT(going_on.Err(), Catch::Contains("1 damaged place was left out"));
+  CHECK(broker.committed().at({"you", 0}) == 3);
+}
+
+TEST_CASE(
+    "Program: where damage ends is not known, the rest of its partition is left out, and others go on") {
+  FakeBroker broker(2);
+  broker.Append(0, {"a"});
+  broker.Append(0, {"damaged"});
+  broker.Append(1, {"c"});
+  broker.DamageSize(0, 1);
+  Program program(broker.address(), {"consume", "orders", "--skip-damaged", "--name", "me"});
+  CHECK(program.Wait() == 1);
+  CHECK_THAT(program.Out(), Catch::Contains("a\n") && Catch::Contains("c\n"));
+  CHECK_THAT(program.Err(), Catch::Contains("all that follows in partition 0"));
+  CHECK(broker.committed() ==
+        std::map<std::pair<std::string, std::uint32_t>, std::int64_t>{{{"me", 0}, 1}, {{"me", 1}, 1}});
 }
 
 TEST_CASE("Program: a named consumer goes on behind the last record that was printed") {

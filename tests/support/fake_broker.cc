@@ -93,10 +93,6 @@ void FakeBroker::Stop() {
   CloseSessions();
 }
 
-void FakeBroker::DropConnections() {
-  CloseSessions();
-}
-
 void FakeBroker::CloseSessions() {
   std::list<Session> closing;
   {
@@ -137,17 +133,17 @@ void FakeBroker::Serve(Session& session) {
   while (open && !session.dropped.load()) {
     const Result<bool> ready = WaitFor(fd, POLLIN, FarAway(), &session.wakeup);
     if (ready) {
-      ++frames_;
       std::array<std::byte, native::kFrameLengthSize> length;
       if (!ReceiveAll(fd, length)) break;
       std::vector<std::byte> bytes(LoadBigEndian<std::uint32_t>(length.data()));
       if (!ReceiveAll(fd, bytes)) break;
+      ++frames_;
       absl::StatusOr<native::Frame> frame = native::ParseFrame(bytes);
-    if (silent_.load()) continue;
       open = frame.ok() && (silent_.load() || HandleFrame(session, *frame));
     } else {
       session.wakeup.Drain();
     }
+    if (silent_.load()) continue;
     if (open) Pump(session);
     open = open && SendAll(fd, session.output);
   }
@@ -452,6 +448,13 @@ void FakeBroker::Damage(std::uint32_t partition, std::int64_t offset) {
   core::MutexLock lock(mutex_);
   for (Stored& batch : partitions_.at(partition).batches) {
     if (batch.offset == offset) batch.bytes.back() ^= std::byte{0x40};
+  }
+}
+
+void FakeBroker::DamageSize(std::uint32_t partition, std::int64_t offset) {
+  core::MutexLock lock(mutex_);
+  for (Stored& batch : partitions_.at(partition).batches) {
+    if (batch.offset == offset) batch.bytes[kBatchLengthEnd - 1] ^= std::byte{0xFF};
   }
 }
 

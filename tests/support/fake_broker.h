@@ -53,7 +53,7 @@ class FakeBroker {
   // told meanwhile.
   void SetSilent(bool silent) { silent_.store(silent); }
   // Closes the connections that are open; new ones are welcome.
-  void DropConnections();
+  void DropConnections() { CloseSessions(); }
   // Makes the topic another one under the old name.
   void RecreateTopic();
 
@@ -61,14 +61,16 @@ class FakeBroker {
               Compression compression = Compression::kNone);
   // Changes a byte of the records of the batch at `offset`.
   void Damage(std::uint32_t partition, std::int64_t offset);
+  // Changes what that batch says of itself, so that its end cannot be told.
+  void DamageSize(std::uint32_t partition, std::int64_t offset);
   void TrimTo(std::uint32_t partition, std::int64_t offset);
 
   std::vector<std::string> Values(std::uint32_t partition) const;
   std::vector<std::size_t> BatchSizes(std::uint32_t partition) const;
   std::size_t connections_accepted() const { return accepted_.load(); }
+  std::size_t frames_received() const { return frames_.load(); }
   // Bytes pushed to consumers, and the most that a stream was ever ahead of its credit's return.
   std::uint64_t pushed_bytes() const { return pushed_.load(); }
-  std::size_t frames_received() const { return frames_.load(); }
   std::uint64_t credit_requests() const { return credit_requests_.load(); }
   std::map<std::pair<std::string, std::uint32_t>, std::int64_t> committed() const;
   // Sets a group's position, as an administrator does.
@@ -131,11 +133,11 @@ class FakeBroker {
   FileDescriptor listener_;
   Wakeup stop_;
   std::thread accept_thread_;
-  std::atomic<std::size_t> accepted_{0};
-  std::atomic<std::uint64_t> pushed_{0};
   std::atomic<bool> silent_{false};
-  std::atomic<std::uint64_t> credit_requests_{0};
+  std::atomic<std::size_t> accepted_{0};
   std::atomic<std::size_t> frames_{0};
+  std::atomic<std::uint64_t> pushed_{0};
+  std::atomic<std::uint64_t> credit_requests_{0};
 
   mutable core::Mutex mutex_;
   std::list<Session> sessions_ HEADRACE_GUARDED_BY(mutex_);
