@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "client/cli/bench.h"
+#include "client/cli/validators.h"
 
 namespace headrace::cli {
 namespace {
@@ -17,13 +18,13 @@ CLI::App& AddBench(CLI::App& bench, Context& context, const std::shared_ptr<Benc
   command.add_option("--topic", arguments->topic,
                      "The topic; without, one is made for the run and deleted after it");
   command.add_option("-n,--records", arguments->records, "How many records")
-      ->check(CLI::PositiveNumber)
+      ->check(AboveZero())
       ->capture_default_str();
   command.add_option("--size", arguments->size, "Bytes of each value")
-      ->check(CLI::PositiveNumber)
+      ->check(AboveZero())
       ->capture_default_str();
   command.add_option("-p,--partitions", arguments->partitions, "Of a topic that is made")
-      ->check(CLI::PositiveNumber)
+      ->check(AboveZero())
       ->capture_default_str();
   command.add_option("--durability", arguments->durability, "Of a topic that is made: durable or written")
       ->check(CLI::IsMember({"durable", "written"}))
@@ -59,7 +60,7 @@ CLI::App& AddBenchCommand(CLI::App& app, Context& context) {
       AddBench(bench, context, produce, "produce", "Throughput of producing", BenchProduce);
   AddConnections(produce_command, *produce);
   produce_command.add_option("--rate", produce->rate, "Records per second; as fast as it goes without")
-      ->check(CLI::PositiveNumber);
+      ->check(AboveZero());
   produce_command.add_option("-z,--compression", produce->compression, "Of the batches")
       ->check(CLI::IsMember({"none", "gzip", "snappy", "lz4", "zstd"}))
       ->capture_default_str();
@@ -79,10 +80,11 @@ CLI::App& AddBenchCommand(CLI::App& app, Context& context) {
       AddBench(bench, context, latency, "latency",
                "Time from when a record is due until it is acknowledged and received", BenchLatency);
   latency_command.add_option("--rate", latency->rate, "Records per second")
-      ->check(CLI::PositiveNumber)
+      ->check(AboveZero())
       ->capture_default_str();
   latency_command.add_flag("--one-at-a-time", latency->one_at_a_time,
-                           "Send each record when the one before was acknowledged, instead of at a rate");
+                           "Send each record when the one before was acknowledged, instead of at a rate, "
+                           "with no consumer beside it");
   return bench;
 }
 

@@ -62,6 +62,8 @@ int Context::FailUsage(std::string_view message) {
 
 int Context::FailToConnect(const Error& error) {
   const bool unreachable = error.code == error_number::kNetwork || error.code == error_number::kTimedOut;
+  if (error.code == error_number::kInvalidRequest)
+    return Report(error, kUsage);  // such as the address itself
   return Report(error, unreachable ? kCannotConnect : kFailed);
 }
 

@@ -11,6 +11,7 @@
 #include "client/cli/consume_run.h"
 #include "client/cli/position_spec.h"
 #include "client/cli/signal_mask.h"
+#include "client/cli/validators.h"
 #include "headrace/admin.h"
 #include "headrace/consumer.h"
 
@@ -186,8 +187,7 @@ void AddConsumeCommand(CLI::App& app, Context& context) {
                      "2026-11-23T09:00:00Z or 1795424400000ms, or 2h-ago");
   command.add_option("--until", arguments->until,
                      "Where to stop, in the same forms; the record there is not printed");
-  command.add_option("-n,--count", arguments->count, "Stop after so many records")
-      ->check(CLI::PositiveNumber);
+  command.add_option("-n,--count", arguments->count, "Stop after so many records")->check(AboveZero());
   command.add_flag("-f,--follow", arguments->follow, "Go on after the end, as records arrive");
   command.add_option(
       "--format", arguments->format,

@@ -208,7 +208,14 @@ Result<GroupSeek> ToSeek(const GroupArguments& arguments) {
   return wrong("--to " + arguments.to + ": a count before the end is not a place for a group");
 }
 
-void Print(Context& context, const GroupArguments& arguments, const GroupSeekResult& result) {
+std::string RemarkOn(const GroupMove& move, const GroupSeek& seek) {
+  if (move.error) return "not moved: " + move.error->message;
+  const bool elsewhere = seek.target == GroupSeek::Target::kOffset && move.offset != seek.value;
+  return elsewhere ? "there is no offset " + std::to_string(seek.value) + ": the nearest" : "";
+}
+
+void Print(Context& context, const GroupArguments& arguments, const GroupSeek& seek,
+           const GroupSeekResult& result) {
   Table table("lrrrl", {"TOPIC", "PARTITION", "FROM", "TO", ""});
   for (const GroupMove& move : result.moves) {
     if (context.json) {
@@ -221,11 +228,12 @@ void Print(Context& context, const GroupArguments& arguments, const GroupSeekRes
       context.PrintJson(json);
     } else {
       table.Add({move.topic, std::to_string(move.partition), OffsetText(move.previous_offset),
-                 OffsetText(move.offset), move.error ? "not moved: " + move.error->message : ""});
+                 OffsetText(move.offset), RemarkOn(move, seek)});
     }
   }
   if (context.json) return;
   context.output.Write(table.ToString());
+  context.output.Flush();  // the note comes after it
   if (arguments.dry_run) return PrintNote("nothing was changed (--dry-run)");
   PrintNote("moved; " + std::to_string(result.members_removed) +
             " members were told to join again; headrace group seek " + arguments.group + " --undo goes back");
@@ -238,7 +246,7 @@ int Seek(Context& context, const GroupArguments& arguments) {
   if (!admin) return context.FailToConnect(admin.error());
   const auto result = admin->SeekGroup(arguments.group, *seek);
   if (!result) return context.Fail(WithSimilar(*admin, result.error(), arguments.group));
-  Print(context, arguments, *result);
+  Print(context, arguments, *seek, *result);
   const auto failed = std::find_if(result->moves.begin(), result->moves.end(),
                                    [](const GroupMove& move) { return move.error.has_value(); });
   if (failed == result->moves.end()) return kDone;

@@ -1,5 +1,5 @@
 // The program `headrace`: everything a person does with a broker from a shell.
-#include <cstdlib>
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +30,13 @@ std::string ExplainCommand(const CLI::App& app) {
   return path + ": unknown command '" + rest.front() + "'; did you mean " + similar.front() + "?";
 }
 
+std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
+  const std::string_view what = error.what();
+  const bool no_command = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
+                          what.find("subcommand") != std::string_view::npos;
+  return no_command ? ExplainCommand(app) : std::string(what) + " (more with --help)";
+}
+
 // Parses the command line and runs what it asks for. CLI11 reports by exceptions, which end here.
 int Main(int argc, char** argv) {
   Context context;
@@ -54,13 +61,11 @@ int Main(int argc, char** argv) {
   app.footer("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 cannot connect to the broker.");
   try {
     app.parse(argc, argv);
-  } catch (const CLI::RequiredError& error) {
-    PrintNote(std::string_view(error.what()).find("subcommand") != std::string_view::npos
-                  ? ExplainCommand(app)
-                  : std::string(error.what()) + " (more with --help)");
-    return kUsage;
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);  // --help
+    // What was wrong may stand before --json, which is then not parsed.
+    context.json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
+    return context.FailUsage(Explain(app, error));
   }
   CatchSignals();
   const int code = context.run();

@@ -41,7 +41,13 @@ Result<std::vector<CommittedOffset>> Targets(Admin& admin, const TopicInfo& topi
     std::int64_t offset = info.high_watermark;
     if (spec.kind == Kind::kBeginning) offset = info.start_offset;
     if (spec.kind == Kind::kBeforeEnd) offset = std::max(info.start_offset, info.high_watermark - spec.value);
-    if (spec.kind == Kind::kOffset) offset = std::clamp(spec.value, info.start_offset, info.high_watermark);
+    if (spec.kind == Kind::kOffset) {
+      offset = std::clamp(spec.value, info.start_offset, info.high_watermark);
+      if (offset != spec.value) {
+        PrintNote("partition " + std::to_string(info.partition) + " has no offset " +
+                  std::to_string(spec.value) + ": set to the nearest, " + std::to_string(offset));
+      }
+    }
     if (spec.kind == Kind::kTimestamp && at_time[info.partition] >= 0) offset = at_time[info.partition];
     CommittedOffset target;
     target.topic = arguments.topic;

@@ -16,6 +16,7 @@
 #include "client/cli/record_format.h"
 #include "client/cli/signal_mask.h"
 #include "client/cli/text.h"
+#include "client/cli/validators.h"
 #include "headrace/producer.h"
 
 namespace headrace::cli {
@@ -249,7 +250,7 @@ void AddProduceCommand(CLI::App& app, Context& context) {
       .add_option("-H,--header", arguments->headers, "A header for every record, key=value; may be repeated")
       ->take_all()
       ->expected(1);
-  command.add_option("--rate", arguments->rate, "Records per second at most")->check(CLI::PositiveNumber);
+  command.add_option("--rate", arguments->rate, "Records per second at most")->check(AboveZero());
   command.add_flag("--skip-bad", arguments->skip_bad,
                    "Skip and count lines that cannot be records, instead of stopping");
   command.callback([&context, arguments] {

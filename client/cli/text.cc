@@ -157,12 +157,13 @@ std::string Table::ToString() const {
 }
 
 std::vector<std::string> SimilarNames(std::string_view name, const std::vector<std::string>& known) {
+  // Short names are near to nearly all of their length.
+  const std::size_t near_enough = name.size() < 4 ? 1 : std::max<std::size_t>(2, name.size() / 3);
   std::vector<std::pair<std::size_t, std::string>> near;
   for (const std::string& candidate : known) {
     const std::size_t distance = EditDistance(name, candidate);
-    const bool contains = !name.empty() && candidate.find(name) != std::string::npos;
-    if (distance <= std::max<std::size_t>(2, name.size() / 3) || contains)
-      near.emplace_back(distance, candidate);
+    const bool contains = name.size() > 2 && candidate.find(name) != std::string::npos;
+    if (distance <= near_enough || contains) near.emplace_back(distance, candidate);
   }
   std::sort(near.begin(), near.end());
   std::vector<std::string> names;

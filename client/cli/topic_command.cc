@@ -10,6 +10,7 @@
 #include "client/cli/position_spec.h"
 #include "client/cli/text.h"
 #include "client/cli/topic_json.h"
+#include "client/cli/validators.h"
 #include "headrace/admin.h"
 
 namespace headrace::cli {
@@ -233,7 +234,7 @@ void AddTopicCommand(CLI::App& app, Context& context) {
   create
       .add_option("-p,--partitions", arguments->partitions,
                   "How many partitions; the broker's default without")
-      ->check(CLI::PositiveNumber);
+      ->check(AboveZero());
   create.add_option("-c,--config", arguments->configs, config_help)->take_all()->expected(1);
   create.add_flag("--if-not-exists", arguments->if_not_exists, "A topic that exists is no error");
 
@@ -248,7 +249,7 @@ void AddTopicCommand(CLI::App& app, Context& context) {
   CLI::App& alter = AddVerb(topic, context, arguments, "alter", "Change settings or add partitions", Alter);
   alter.add_option("topic", arguments->topic, "Its name")->required();
   alter.add_option("-p,--partitions", arguments->partitions, "The new number of partitions")
-      ->check(CLI::PositiveNumber);
+      ->check(AboveZero());
   alter
       .add_option("-c,--config", arguments->configs, config_help + "; an empty value returns to the default")
       ->take_all()

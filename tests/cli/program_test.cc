@@ -82,6 +82,28 @@ TEST_CASE("Program: a file that is missing, a topic's wrong partition and wrong 
   CHECK_THAT(unknown.Err(), Catch::Contains("did you mean consume?"));
 }
 
+TEST_CASE("Program: wrong usage is told in words a person can read, as JSON where asked") {
+  const std::vector<std::pair<Values, std::string>> wrong = {
+      {{"consume", "orders", "--count", "abc"}, "'abc' is not a number above 0"},
+      {{"topic", "create", "orders", "-p", "0"}, "'0' is not a number above 0"},
+      {{"produce", "orders", "--rate", "0"}, "'0' is not a number above 0"},
+      {{"consume", "orders", "--nonsense"}, "--nonsense"},
+      {{"topic"}, "needs a command: create"},
+      {{"topic", "list", "--broker", "host:port"}, "\"host:port\" is not host:port"}};
+  for (const auto& [command, said] : wrong) {
+    Program plain("", command);
+    CHECK(plain.Wait() == 2);
+    CHECK_THAT(plain.Err(), Catch::StartsWith("headrace: ") && Catch::Contains(said));
+    CHECK(plain.Err().size() < 300);
+    Values with_json = command;
+    with_json.emplace_back("--json");
+    Program json("", with_json);
+    CHECK(json.Wait() == 2);
+    const auto error = nlohmann::json::parse(json.Err())["error"];
+    CHECK_THAT(error["message"].get<std::string>(), Catch::Contains(said));
+  }
+}
+
 TEST_CASE("Program: nobody listening is exit code 3, as JSON where asked") {
   Program program("127.0.0.1:1", {"--json", "topic", "list"});
   CHECK(program.Wait() == 3);

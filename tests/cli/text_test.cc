@@ -76,6 +76,7 @@ TEST_CASE("Text: similar names are the ones somebody may have meant") {
   CHECK(SimilarNames("order", known) == std::vector<std::string>{"orders", "orders-eu"});
   CHECK(SimilarNames("paymnets", known) == std::vector<std::string>{"payments"});
   CHECK(SimilarNames("clicks-and-views", known).empty());
+  CHECK(SimilarNames("ab", {"cd", "xyz", "tab", "cabaret"}) == std::vector<std::string>{"tab"});
 }
 
 }  // namespace
