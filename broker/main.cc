@@ -1,4 +1,5 @@
 // headrace-broker: reads its configuration, runs one broker until SIGTERM or SIGINT, and says how it went.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -58,6 +59,15 @@ int Fail(int code, std::string_view what) {
   return code;
 }
 
+// A standard stream that the caller left closed would lend its number to a file or a socket, and what is
+// written to the stream would go there.
+void TakeStandardStreams() {
+  int lowest = 0;  // of the free descriptors
+  do lowest = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  while (lowest >= 0 && lowest <= STDERR_FILENO);
+  if (lowest >= 0) ::close(lowest);
+}
+
 // Segments and connections both want descriptors: take all that the system allows.
 void RaiseFileLimit() {
   rlimit limit{};
@@ -112,6 +122,7 @@ int RunEphemeral(const Arguments& arguments, Config config) {
 }
 
 int Main(int argc, char** argv) {
+  TakeStandardStreams();
   Arguments arguments;
   CLI::App app{"Headrace: an append-only log broker that streams segments with sendfile"};
   app.set_version_flag("--version", std::string(kVersion));

@@ -179,7 +179,7 @@ void Receiver::ReportTrouble(TimePoint now) {
   core::MutexLock lock(mutex_);
   trouble_ = NetworkError("topic " + options_.topic.name + ": broker " + options_.client.broker +
                           " has been out of reach for " + std::to_string(options_.unreachable_after.count()) +
-                          " ms or more; still trying");
+                          " ms or more");
   SignalNews();
 }
 

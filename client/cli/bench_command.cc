@@ -53,6 +53,7 @@ CLI::App& AddBenchCommand(CLI::App& app, Context& context) {
   CLI::App& bench =
       *app.add_subcommand("bench", "Measure a broker, or how this machine moves bytes to a socket");
   bench.require_subcommand(1);
+  bench.callback(CatchSignals);  // a topic made for the run is deleted
 
   const auto produce = std::make_shared<BenchArguments>();
   produce->records = 5'000'000;

@@ -19,6 +19,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kCloseWait{130};
+constexpr std::chrono::seconds kStopWait{1};
 // Share of the records that warms up both sides and is not counted: one in ten, from the first.
 constexpr std::uint64_t kWarmUpShare = 10;
 
@@ -138,28 +139,32 @@ class Sender {
 
 Result<LatencyResult> Measure(const Context& context, const BenchArguments& arguments,
                               const BenchTopic& topic) {
-  const auto connect = [&] {
-    const SignalMask mask;
-    ConsumerOptions options;
-    options.start = Start::End();
-    return std::pair(Consumer::Connect(context.ClientOptionsFor("bench"), topic.name(), options),
-                     Producer::Connect(
-                         context.ClientOptionsFor("bench"), topic.name(),
-                         {.batch_size_max = arguments.batch, .requests_in_flight_max = arguments.in_flight}));
-  };
-  auto [consumer, producer] = connect();
-  if (!consumer) return consumer.error();
+  ProducerOptions options;
+  options.batch_size_max = arguments.batch;
+  options.requests_in_flight_max = arguments.in_flight;
+  auto producer = AwayFromSignals(
+      [&] { return Producer::Connect(context.ClientOptionsFor("bench"), topic.name(), options); });
   if (!producer) return producer.error();
   const std::uint64_t warm_up = arguments.records / kWarmUpShare;
   LatencyResult result;
-  Receiver receiver(*std::move(consumer), arguments.records, warm_up, result.received);
+  std::optional<Receiver> receiver;
+  if (!arguments.one_at_a_time) {  // which is about the acknowledgement, and shares its cores with nobody
+    ConsumerOptions from_end;
+    from_end.start = Start::End();
+    auto consumer = AwayFromSignals(
+        [&] { return Consumer::Connect(context.ClientOptionsFor("bench"), topic.name(), from_end); });
+    if (!consumer) return consumer.error();
+    receiver.emplace(*std::move(consumer), arguments.records, warm_up, result.received);
+  }
   const auto start = Clock::now();
   auto sent = Sender(*producer, arguments, warm_up, result).Run();
-  const auto closed = producer->Close(kCloseWait);
+  const auto closed = producer->Close(Interrupted() ? kStopWait : kCloseWait);
   if (!sent) return sent.error();
   if (!closed) return closed.error();
   result.throughput.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  if (auto error = receiver.Wait()) return *error;
+  if (receiver) {
+    if (auto error = receiver->Wait()) return *error;
+  }
   result.throughput.records = arguments.records;
   result.throughput.bytes = arguments.records * arguments.size;
   return result;
@@ -173,21 +178,24 @@ void Print(Context& context, const BenchArguments& arguments, const BenchTopic& 
                                        {"conditions", ConditionsJson(arguments, topic)}};
     document.update(ToJson(result.throughput));
     document["acknowledged"] = ToJson(result.acknowledged);
-    document["received"] = ToJson(result.received);
+    if (!arguments.one_at_a_time) document["received"] = ToJson(result.received);
     document["sent_late"] = ToJson(result.late);
     document["broker"] = ToJson(use);
     return context.PrintJson(document);
   }
   Table table("lrrrrrrr", LatencyHead());
   table.Add(LatencyRow("acknowledged", result.acknowledged));
-  table.Add(LatencyRow("received", result.received));
-  if (!arguments.one_at_a_time) table.Add(LatencyRow("(sent late)", result.late));
+  if (!arguments.one_at_a_time) {
+    table.Add(LatencyRow("received", result.received));
+    table.Add(LatencyRow("(sent late)", result.late));
+  }
   context.output.Write(
       "rate         " + ForPeople(result.throughput) + "\n" + table.ToString() +
       ForPeople(use, result.throughput) + "syncs        " + std::to_string(use.syncs) + " for " +
       std::to_string(use.batches) + " batches\n" + Conditions(arguments, topic) +
       (arguments.one_at_a_time
-           ? "loop         closed: each record is sent when the one before was acknowledged\n"
+           ? "loop         closed: each record is sent when the one before was acknowledged, and nobody "
+             "consumes\n"
            : "loop         open: latency counts from when a record was due, so a stall counts for all it "
              "delays\n"));
 }

@@ -14,6 +14,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kCloseWait{130};
+constexpr std::chrono::seconds kStopWait{1};
 
 // One producer with its thread's share of the records.
 struct Lane {
@@ -48,7 +49,8 @@ void SendAll(Lane& lane, const BenchArguments& arguments, const Payloads& payloa
     const auto sent = timed ? SendTimed(lane, message, due) : lane.producer->Send(message);
     if (!sent) failed = sent.error();
   }
-  const auto closed = lane.producer->Close(kCloseWait);  // after this the lane is this thread's alone
+  const auto closed = lane.producer->Close(
+      Interrupted() ? kStopWait : kCloseWait);  // after this the lane is this thread's alone
   if (failed)
     lane.error = failed;
   else if (!closed)
@@ -57,13 +59,13 @@ void SendAll(Lane& lane, const BenchArguments& arguments, const Payloads& payloa
 
 Result<void> ConnectAll(const Context& context, const BenchArguments& arguments, const BenchTopic& topic,
                         std::vector<Lane>& lanes) {
-  const SignalMask mask;
+  ProducerOptions options;
+  options.compression = ParseCodec(arguments.compression).value_or(Codec::kNone);
+  options.batch_size_max = arguments.batch;
+  options.requests_in_flight_max = arguments.in_flight;
   for (std::size_t i = 0; i < lanes.size(); ++i) {
-    auto producer =
-        Producer::Connect(context.ClientOptionsFor("bench"), topic.name(),
-                          {.compression = ParseCodec(arguments.compression).value_or(Codec::kNone),
-                           .batch_size_max = arguments.batch,
-                           .requests_in_flight_max = arguments.in_flight});
+    auto producer = AwayFromSignals(
+        [&] { return Producer::Connect(context.ClientOptionsFor("bench"), topic.name(), options); });
     if (!producer) return producer.error();
     lanes[i].producer = *std::move(producer);
     lanes[i].records = arguments.records / lanes.size() + (i < arguments.records % lanes.size() ? 1 : 0);

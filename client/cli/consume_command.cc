@@ -163,12 +163,9 @@ int Consume(Context& context, const ConsumeArguments& arguments) {
   };
   ClientOptions client = context.ClientOptionsFor("consume");
   client.request_timeout = kRequestTimeout;
-  const auto connect = [&] {
-    const SignalMask mask;
-    return Consumer::Connect(client, arguments.topic, options);
-  };
-  auto consumer = connect();
+  auto consumer = AwayFromSignals([&] { return Consumer::Connect(client, arguments.topic, options); });
   if (!consumer) return context.FailForTopic(consumer.error(), arguments.topic);
+  CatchSignals();
   return run.Run(*consumer);
 }
 
@@ -202,11 +199,11 @@ void AddConsumeCommand(CLI::App& app, Context& context) {
       "Join this group: its members share the partitions, and go on where it stopped; --from says "
       "where, if nowhere yet");
   command.add_option(
-  command.add_flag("--skip-damaged", arguments->skip_damaged,
-                   "Leave damaged batches out and go on, instead of stopping; exits with 1");
       "--instance-id", arguments->instance_id,
       "With --group: come back under this id within the session, and nobody else is disturbed");
   command.add_flag("--no-commit", arguments->no_commit, "With --name or --group: do not change the position");
+  command.add_flag("--skip-damaged", arguments->skip_damaged,
+                   "Leave damaged batches out and go on, instead of stopping; exits with 1");
   command.callback([&context, arguments] {
     context.run = [&context, arguments] { return Consume(context, *arguments); };
   });

@@ -23,11 +23,11 @@ std::string ExplainCommand(const CLI::App& app) {
   std::string list;
   for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
   const std::vector<std::string> rest = app.remaining(true);
-  const std::string path = at == &app ? "headrace" : "headrace " + at->get_name();
-  if (rest.empty()) return path + " needs a command: " + list + " (more with --help)";
+  const std::string path = at == &app ? "" : at->get_name() + ": ";
+  if (rest.empty()) return path + "a command is missing: " + list + " (more with --help)";
+  const std::string unknown = path + "unknown command '" + rest.front() + "'; ";
   const std::vector<std::string> similar = SimilarNames(rest.front(), known);
-  if (similar.empty()) return path + ": unknown command '" + rest.front() + "'; known are " + list;
-  return path + ": unknown command '" + rest.front() + "'; did you mean " + similar.front() + "?";
+  return unknown + (similar.empty() ? "known are " + list : "did you mean " + similar.front() + "?");
 }
 
 std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
@@ -39,6 +39,7 @@ std::string Explain(const CLI::App& app, const CLI::ParseError& error) {
 
 // Parses the command line and runs what it asks for. CLI11 reports by exceptions, which end here.
 int Main(int argc, char** argv) {
+  PrepareStandardStreams();
   Context context;
   CLI::App app("Headrace: an append-only log broker. Talks to the broker at --broker.", "headrace");
   app.add_option("-b,--broker", context.broker, "Broker, as host:port")
@@ -67,7 +68,6 @@ int Main(int argc, char** argv) {
     context.json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
     return context.FailUsage(Explain(app, error));
   }
-  CatchSignals();
   const int code = context.run();
   context.output.Flush();
   if (code == kDone && !context.output.error().empty()) {

@@ -8,7 +8,8 @@
 namespace headrace::cli {
 
 // Gathers bytes and writes them in large pieces. A closed pipe is not an error but an end: closed() turns
-// true and what is written later is dropped. Owner: one thread.
+// true and what is written later is dropped. So it is after a signal if the reader does not take the rest
+// within a second. Owner: one thread.
 class Output {
  public:
   explicit Output(int descriptor) : descriptor_(descriptor) {}
@@ -43,8 +44,13 @@ class Output {
   std::string error_;
 };
 
-// From the call on, SIGPIPE is ignored, and the first SIGINT or SIGTERM sets Interrupted() and runs `notify`
-// (which must be safe in a signal handler); a second one kills. Interrupted system calls are not restarted.
+// Call first: from then on SIGPIPE is ignored, and standard streams that the caller left closed are taken, so
+// that no file or socket gets their numbers and what is written to them. Reading there ends, writing fails.
+void PrepareStandardStreams();
+
+// Until this is called, SIGINT and SIGTERM end the program at once, as they should where there is nothing to
+// finish. From then on the first of them sets Interrupted() and runs `notify` (which must be safe in a signal
+// handler); a second one kills. Interrupted system calls are not restarted.
 void CatchSignals();
 void OnInterrupt(void (*notify)(void*), void* argument);
 bool Interrupted();

@@ -24,7 +24,7 @@ namespace {
 
 // A line is held whole in memory; the topic's max.message.bytes is mostly far below this.
 constexpr std::size_t kLineSizeMax = 64U << 20;
-constexpr std::chrono::milliseconds kFlushWait{250};
+constexpr std::chrono::milliseconds kStep{250};  // of waiting, between looks at signals and failures
 constexpr std::chrono::seconds kDeliveryTimeout{120};
 constexpr std::chrono::seconds kCloseWait = kDeliveryTimeout + std::chrono::seconds(10);
 
@@ -66,19 +66,22 @@ class ProduceRun {
   }
 
  private:
-  // Waits for the rest to be acknowledged; a signal ends the wait.
+  // Waits for the rest to be acknowledged; a signal or a failure ends the wait.
   Result<void> Close() {
     const auto deadline = std::chrono::steady_clock::now() + kCloseWait;
     while (!Interrupted() && std::chrono::steady_clock::now() < deadline) {
-      const auto flushed = producer_.Flush(kFlushWait);
-      if (flushed || flushed.error().code != error_number::kTimedOut) {
-        const auto closed = producer_.Close(kCloseWait);
-        return flushed ? closed : flushed;
+      const auto flushed = producer_.Flush(kStep);
+      if (flushed) break;
+      if (HasFailed()) {
+        static_cast<void>(producer_.Close(kStep));
+        return flushed;
       }
       progress_.Update(records_, lines_.bytes_read());
     }
-    return producer_.Close(kFlushWait);
+    return producer_.Close(kStep);
   }
+
+  bool HasFailed() const { return producer_.stats().messages_failed > 0; }
 
   // Reads and sends until the input ends or something is wrong.
   std::optional<Error> SendLines() {
@@ -102,7 +105,9 @@ class ProduceRun {
         case LineSource::Found::kInterrupted:
           break;
       }
-      if (records_ % 256 == 0 || !lines_.has_buffered_line()) progress_.Update(records_, lines_.bytes_read());
+      if (records_ % 256 != 0 && lines_.has_buffered_line()) continue;
+      if (HasFailed()) return std::nullopt;  // Close tells it
+      progress_.Update(records_, lines_.bytes_read());
     }
   }
 
@@ -118,7 +123,12 @@ class ProduceRun {
       message.value = line.substr(at + separator_.size());
     }
     if (!pace_.WaitFor(records_)) return Local("interrupted");
-    const auto sent = producer_.Send(message);
+    auto sent = producer_.Send(message);
+    while (!sent && sent.error().code == error_number::kBufferFull) {
+      if (Interrupted()) return Local("interrupted");
+      progress_.Update(records_, lines_.bytes_read());
+      sent = producer_.Send(message);
+    }
     if (!sent && sent.error().code == error_number::kMessageTooLarge) return Bad(sent.error().message);
     if (!sent) return sent.error();
     ++records_;
@@ -184,10 +194,10 @@ class ProduceRun {
   double seconds_ = 0;
 };
 
-// Says that the broker is gone, since the retries take their time, and that it is back.
+// Says that the broker is gone or takes nothing, since the retries take their time, and that this is over.
 void NoteOutage(const std::optional<Error>& why) {
   PrintNote(why ? "headrace: " + why->message + "; trying again for " + HumanSeconds(kDeliveryTimeout.count())
-                : std::string("headrace: the broker is back"));
+                : std::string("headrace: the broker takes records again"));
 }
 
 ProducerOptions OptionsFor(const ProduceArguments& arguments, Codec codec) {
@@ -195,6 +205,7 @@ ProducerOptions OptionsFor(const ProduceArguments& arguments, Codec codec) {
   options.compression = codec;
   options.acknowledge = !arguments.no_ack;
   options.delivery_timeout = kDeliveryTimeout;
+  options.buffer_wait = kStep;
   options.on_outage = NoteOutage;
   return options;
 }
@@ -215,18 +226,17 @@ int Produce(Context& context, const ProduceArguments& arguments) {
   for (const auto& [key, value] : pairs) headers.push_back({key, value});
   auto lines = LineSource::Open(arguments.file, kLineSizeMax);
   if (!lines.ok()) return context.Fail(std::string(lines.status().message()));
-  const auto connect = [&] {
-    const SignalMask mask;
+  auto producer = AwayFromSignals([&] {
     return Producer::Connect(context.ClientOptionsFor("produce"), arguments.topic,
                              OptionsFor(arguments, *codec));
-  };
-  auto producer = connect();
+  });
   if (!producer) return context.FailForTopic(producer.error(), arguments.topic);
   if (arguments.partition && *arguments.partition >= producer->partition_count()) {
     return context.FailUsage("--partition " + std::to_string(*arguments.partition) + ": topic " +
                              arguments.topic + " has " + std::to_string(producer->partition_count()) +
                              " partitions, numbered from 0");
   }
+  CatchSignals();
   return ProduceRun(context, arguments, *std::move(lines), *std::move(producer), std::move(headers),
                     *separator)
       .Run();

@@ -3,6 +3,8 @@
 
 #include <signal.h>
 
+#include <future>
+
 namespace headrace::cli {
 
 // While it lives, SIGINT and SIGTERM are blocked in this thread, and for good in the threads it starts: so
@@ -23,5 +25,16 @@ class SignalMask {
  private:
   sigset_t saved_;
 };
+
+// Runs `function` where signals do not reach it, nor the threads it starts, while this thread waits and takes
+// them: until CatchSignals, Ctrl-C ends the program though it is connecting.
+template <typename Function>
+auto AwayFromSignals(Function function) {
+  const auto masked = [&] {
+    const SignalMask mask;
+    return function();
+  };
+  return std::async(std::launch::async, masked).get();
+}
 
 }  // namespace headrace::cli

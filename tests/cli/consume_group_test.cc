@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <thread>
 
 #include "tests/cli/program.h"
 #include "tests/support/fake_broker.h"
@@ -14,17 +13,6 @@ namespace {
 
 using test::FakeBroker;
 using Committed = std::map<std::pair<std::string, std::uint32_t>, std::int64_t>;
-
-// Waits until `condition` holds, at most 20 s.
-template <typename Condition>
-bool Eventually(Condition condition) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 std::size_t Lines(const std::string& text) {
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));

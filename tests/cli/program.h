@@ -9,14 +9,27 @@
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace headrace::cli {
+
+// Waits until `condition` holds, at most 20 s.
+template <typename Condition>
+bool Eventually(Condition condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
 
 // A running program with its three streams in files of a directory of its own. Waits for it at the end.
 class Program {
@@ -65,8 +78,17 @@ class Program {
     posix_spawn_file_actions_addopen(&actions, 0, (directory_ + "/in").c_str(), O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, (directory_ + "/out").c_str(), write, 0600);
     posix_spawn_file_actions_addopen(&actions, 2, (directory_ + "/err").c_str(), write, 0600);
+    // Whoever runs the tests in the background has SIGINT ignored, which programs inherit.
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    posix_spawnattr_setsigdefault(&attributes, &signals);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
     const int failed =
-        ::posix_spawn(&process_, HEADRACE_PROGRAM, &actions, nullptr, pointers.data(), environ);
+        ::posix_spawn(&process_, HEADRACE_PROGRAM, &actions, &attributes, pointers.data(), environ);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     REQUIRE(failed == 0);
   }

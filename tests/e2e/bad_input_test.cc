@@ -275,3 +275,22 @@ TEST_CASE("A full disk: produce is refused and told why, reads go on, and it res
   }
   ::umount(disk.c_str());
 }
+
+TEST_CASE("Standard streams that were closed are not lent to files or sockets") {
+  const std::string command =
+      "exec bash -c '" HEADRACE_BROKER_PROGRAM " --ephemeral <&- 2>&- & echo $!; wait' 2>/dev/null";
+  FILE* const pipe = ::popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  char line[500] = {};
+  REQUIRE(std::fgets(line, sizeof line, pipe) != nullptr);
+  const pid_t process = std::atoi(line);
+  const bool ready = std::fgets(line, sizeof line, pipe) != nullptr;
+  const std::string descriptors = "/proc/" + std::to_string(process) + "/fd/";
+  const auto input = std::filesystem::read_symlink(descriptors + "0");
+  const auto errors = std::filesystem::read_symlink(descriptors + "2");
+  ::kill(process, SIGTERM);
+  ::pclose(pipe);
+  CHECK(ready);
+  CHECK(input == "/dev/null");
+  CHECK(errors == "/dev/null");
+}

@@ -42,13 +42,12 @@ class Dump {
     const auto first = FirstOffset(**file);
     if (!first.ok()) return context_.Fail(std::string(MessageOf(first.status())));
     BatchWalk walk(**file, *size, *first);
-    while (!Interrupted() && !context_.output.done()) {
+    while (!context_.output.done()) {
       const auto stretch = walk.Next();
       if (!stretch.ok()) return context_.Fail(std::string(MessageOf(stretch.status())));
       if (!stretch->has_value()) break;
       Print(**stretch);
     }
-    if (Interrupted()) return context_.Fail("interrupted");
     if (context_.output.done()) return kDone;  // the reader has seen enough
     PrintSummary(*size);
     return damaged_ == 0 ? kDone : kFailed;
