@@ -10,6 +10,7 @@
 #include "client/cli/pace.h"
 #include "client/cli/text.h"
 #include "client/cli/topic_json.h"
+#include "client/cli/validators.h"
 #include "headrace/admin.h"
 
 namespace headrace::cli {
@@ -124,7 +125,7 @@ void AddStatsCommand(CLI::App& app, Context& context) {
       .add_option("-w,--watch", arguments->watch_seconds, "Again every so many seconds (1 without a number)")
       ->expected(0, 1)
       ->default_str("1")
-      ->check(CLI::PositiveNumber);
+      ->check(AboveZero());
   command.add_option("-n,--count", arguments->count, "With --watch: stop after so many times");
   command.callback(
       [&context, arguments] { context.run = [&context, arguments] { return Stats(context, *arguments); }; });

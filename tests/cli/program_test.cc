@@ -72,6 +72,7 @@ TEST_CASE("Program: wrong usage is told in words a person can read, as JSON wher
   const std::vector<std::pair<Values, std::string>> wrong = {
       {{"consume", "orders", "--count", "abc"}, "'abc' is not a number above 0"},
       {{"topic", "create", "orders", "-p", "0"}, "'0' is not a number above 0"},
+      {{"stats", "--watch", "0"}, "'0' is not a number above 0"},
       {{"produce", "orders", "--rate", "0"}, "'0' is not a number above 0"},
       {{"consume", "orders", "--nonsense"}, "--nonsense"},
       {{"topic"}, "topic: a command is missing: create"},

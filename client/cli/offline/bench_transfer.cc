@@ -16,6 +16,7 @@
 #include "client/cli/offline/transfer_loops.h"
 #include "client/cli/signal_mask.h"
 #include "client/cli/text.h"
+#include "client/cli/validators.h"
 #include "protocol/core/status_macros.h"
 
 namespace headrace::cli::offline {
@@ -236,7 +237,7 @@ void AddBenchTransferCommand(CLI::App& bench, Context& context) {
       ->capture_default_str();
   command.add_option("--chunk", arguments->chunk, "Bytes per call")
       ->transform(CLI::AsSizeValue(false))
-      ->check(CLI::PositiveNumber)
+      ->check(AboveZero())
       ->capture_default_str();
   command.add_option("--runs", arguments->runs, "How many; medians are shown")
       ->check(CLI::Range(1, 1000))
