@@ -129,11 +129,7 @@ void Flusher::Commit(std::vector<FlushJob>& group) {
   SyncSet::Run(syncs, files_, pool_);
   syncs_.fetch_add(syncs->size(), std::memory_order_relaxed);
   for (std::size_t i = 0; i < group.size(); ++i) {
-    if (points[i].ok()) {
-      group[i].done(syncs->OutcomeOf(*points[i]), *points[i]);
-    } else {
-      group[i].done(points[i].status(), SyncPoint());
-    }
+    group[i].done(points[i], points[i].ok() ? syncs->OutcomeOf(*points[i]) : absl::OkStatus());
   }
   syncs->ReleaseFiles();
 }

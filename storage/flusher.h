@@ -17,8 +17,10 @@ namespace headrace::storage {
 struct FlushJob {
   // Writes what is queued and says what must be synced; on an error nothing of this job is synced.
   std::function<absl::StatusOr<SyncPoint>()> write;
-  // The outcome: OK when the point is on disk. Called once for every job, in the order of Submit.
-  std::function<void(const absl::Status&, const SyncPoint&)> done;
+  // The outcome: what `write` said, and how its sync ended; OK when the point is on disk. Which of the two
+  // failed matters: a disk that is full when written to has taken nothing, a failed sync may have lost
+  // anything. Called once for every job, in the order of Submit.
+  std::function<void(const absl::StatusOr<SyncPoint>& written, const absl::Status& synced)> done;
 };
 
 // One per file system, with one thread: takes every job queued, runs their writes, syncs all files and

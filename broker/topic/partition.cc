@@ -60,8 +60,8 @@ void Partition::Append(AppendRequest request) {
   const absl::StatusOr<Placed> placed = Stage(request, outcome);
   if (!placed.ok()) return request.done(placed.status());
   if (*placed == Placed::kQueued) return;
-  if (*placed == Placed::kInline) waiters_.WakeAll();
   request.done(outcome);
+  if (*placed == Placed::kInline) waiters_.WakeAll();
 }
 
 absl::StatusOr<Partition::Placed> Partition::Stage(AppendRequest& request, AppendOutcome& outcome) {
@@ -127,8 +127,9 @@ void Partition::SubmitFlush() {
   auto group = std::make_shared<Group>();
   storage::FlushJob job;
   job.write = [self = shared_from_this(), group] { return self->WriteGroup(*group); };
-  job.done = [self = shared_from_this(), group](const absl::Status& status, const storage::SyncPoint& point) {
-    self->FinishGroup(*group, status, point);
+  job.done = [self = shared_from_this(), group](const absl::StatusOr<storage::SyncPoint>& written,
+                                                const absl::Status& synced) {
+    self->FinishGroup(*group, written, synced);
   };
   services_.flusher->Submit(std::move(job));
 }
@@ -168,24 +169,9 @@ absl::StatusOr<storage::SyncPoint> Partition::WriteGroup(Group& group) {
   return point;
 }
 
-void Partition::FinishGroup(Group& group, const absl::Status& status, const storage::SyncPoint& point) {
-  absl::Status outcome = status;
-  if (outcome.ok()) {
-    const core::MutexLock lock(log_mutex_);
-    outcome = deleted_status();  // looked at under the lock: nothing is done to an abandoned log
-    if (outcome.ok() && !point.files.empty()) log_->MarkSynced(point);
-    if (outcome.ok()) log_->Publish(point);
-  } else if (deleted_.load()) {
-    outcome = deleted_status();  // the error may be no more than that its directory is gone
-  } else if (CodeOf(outcome) != ErrorCode::kDiskFull) {
-    {
-      const core::MutexLock lock(log_mutex_);
-      log_->Fence(outcome);
-    }
-    outcome = this->status();
-    Rollback(outcome);
-  }
-  waiters_.WakeAll();
+void Partition::FinishGroup(Group& group, const absl::StatusOr<storage::SyncPoint>& written,
+                            const absl::Status& synced) {
+  const absl::Status outcome = written.ok() ? PublishGroup(*written, synced) : written.status();
   for (const Staged& staged : group) {
     if (outcome.ok()) {
       staged.done(staged.outcome);
@@ -193,6 +179,26 @@ void Partition::FinishGroup(Group& group, const absl::Status& status, const stor
       staged.done(outcome);
     }
   }
+  // Last: those who wait for an acknowledgement wait for a disk already, and readers for no promise.
+  waiters_.WakeAll();
+}
+
+absl::Status Partition::PublishGroup(const storage::SyncPoint& point, const absl::Status& synced) {
+  {
+    const core::MutexLock lock(log_mutex_);
+    // Looked at under the lock: nothing is done to an abandoned log. A sync may have failed for no more than
+    // that its directory is gone.
+    RETURN_IF_ERROR(deleted_status());
+    if (synced.ok()) {
+      if (!point.files.empty()) log_->MarkSynced(point);
+      log_->Publish(point);
+      return absl::OkStatus();
+    }
+    log_->Fence(synced);  // whatever its code: also on a full disk a failed sync may have lost anything
+  }
+  const absl::Status fenced = status();
+  Rollback(fenced);
+  return fenced;
 }
 
 void Partition::Rollback(const absl::Status& error) {
@@ -227,13 +233,12 @@ void Partition::SubmitSync() {
     if (self->deleted_.load()) return self->status();
     return self->log_->UnsyncedPoint();
   };
-  job.done = [self = shared_from_this()](const absl::Status& status, const storage::SyncPoint& point) {
-    self->FinishSync(status, point);
-  };
+  job.done = [self = shared_from_this()](const absl::StatusOr<storage::SyncPoint>& written,
+                                         const absl::Status& synced) { self->FinishSync(written, synced); };
   services_.flusher->Submit(std::move(job));
 }
 
-void Partition::FinishSync(const absl::Status& status, const storage::SyncPoint& point) {
+void Partition::FinishSync(const absl::StatusOr<storage::SyncPoint>& written, const absl::Status& synced) {
   sync_began_.store(0);
   {
     const core::MutexLock lock(mutex_);
@@ -241,9 +246,9 @@ void Partition::FinishSync(const absl::Status& status, const storage::SyncPoint&
   }
   {
     const core::MutexLock lock(log_mutex_);
-    if (deleted_.load()) return;
-    if (status.ok()) return log_->MarkSynced(point);
-    log_->Fence(status);
+    if (!written.ok() || deleted_.load()) return;
+    if (synced.ok()) return log_->MarkSynced(*written);
+    log_->Fence(synced);
   }
   Rollback(log_->fenced());
   waiters_.WakeAll();

@@ -143,9 +143,12 @@ class Partition : public std::enable_shared_from_this<Partition> {
   void SubmitSync() HEADRACE_REQUIRES(mutex_);
   // The flusher's two calls for one group.
   absl::StatusOr<storage::SyncPoint> WriteGroup(Group& group) HEADRACE_EXCLUDES(mutex_, log_mutex_);
-  void FinishGroup(Group& group, const absl::Status& status, const storage::SyncPoint& point)
+  void FinishGroup(Group& group, const absl::StatusOr<storage::SyncPoint>& written,
+                   const absl::Status& synced) HEADRACE_EXCLUDES(mutex_, log_mutex_);
+  // The group's batches are on disk, or their sync failed.
+  absl::Status PublishGroup(const storage::SyncPoint& point, const absl::Status& synced)
       HEADRACE_EXCLUDES(mutex_, log_mutex_);
-  void FinishSync(const absl::Status& status, const storage::SyncPoint& point)
+  void FinishSync(const absl::StatusOr<storage::SyncPoint>& written, const absl::Status& synced)
       HEADRACE_EXCLUDES(mutex_, log_mutex_);
   // After a failed write: everything staged and not written fails with it, and staging starts at the log's
   // end.

@@ -3,7 +3,7 @@
 //
 // Errors: a full disk or quota is absl::StatusCode::kResourceExhausted, a missing name kNotFound, everything
 // else kInternal or a closer code; messages name the call, the path and errno's text. EINTR and short writes
-// are handled inside.
+// are handled inside. What a full disk refused may be tried again, but for a sync: no failure of one passes.
 #pragma once
 
 #include <cstdint>

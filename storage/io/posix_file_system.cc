@@ -225,7 +225,9 @@ absl::Status PosixFileSystem::SyncDirectory(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return Error("open directory", path);
   const int result = ::fsync(descriptor);
-  const absl::Status status = result == 0 ? absl::OkStatus() : Error("sync directory", path);
+  absl::Status status = result == 0 ? absl::OkStatus() : Error("sync directory", path);
+  // A failed sync does not pass, so it must not look like a write that a full disk refused.
+  if (absl::IsResourceExhausted(status)) status = absl::InternalError(status.message());
   ::close(descriptor);
   return status;
 }

@@ -115,7 +115,7 @@ TEST_CASE("Partition, durable: a failed sync fences it for good, with the first 
   CHECK_THAT(std::string(MessageOf(error.status())),
              Catch::Contains("t-0") && Catch::Contains("first error") && Catch::Contains("restart"));
   CHECK(FaultyTopics::CodeOfOutcome(behind) == ErrorCode::kStorageError);
-  CHECK(wakes.count() >= 1);  // streams learn of it
+  wakes.Await(1);  // streams learn of it
   topics.files.Heal();
   auto later = FaultyTopics::Append(*partition, MakeBatch({"later"}));
   REQUIRE(FaultyTopics::IsReady(later));
@@ -124,6 +124,27 @@ TEST_CASE("Partition, durable: a failed sync fences it for good, with the first 
   CHECK(partition->deleted_status().ok());
   CHECK(FaultyTopics::Readable(*partition) == Values{"before"});
   CHECK_FALSE(partition->Close().ok());  // so that no clean marker can vouch for it
+}
+
+TEST_CASE("Partition: a failed sync fences it whatever it failed of, a full disk too") {
+  for (const std::string durability : {"written", "durable"}) {
+    CAPTURE(durability);
+    FaultyTopics topics;
+    const auto partition = topics.Create({{"durability", durability}});
+    REQUIRE(FaultyTopics::Append(*partition, MakeBatch({"before"})).get().ok());
+    SyncGate& gate = topics.HoldSyncs(absl::ResourceExhaustedError("sync: No space left on device"));
+    const WakeCounter wakes(*partition);
+    auto unsure = FaultyTopics::Append(*partition, MakeBatch({"unsure"}));
+    partition->StartBackgroundSync();
+    gate.Await(1);
+    gate.Open();
+    CHECK(unsure.get().ok() == (durability == "written"));
+    wakes.Await(durability == "written" ? 2 : 1);
+    topics.files.Heal();
+    auto later = FaultyTopics::Append(*partition, MakeBatch({"later"}));
+    CHECK(FaultyTopics::CodeOfOutcome(later) == ErrorCode::kStorageError);
+    CHECK(CodeOf(partition->status()) == ErrorCode::kStorageError);
+  }
 }
 
 TEST_CASE("Partition: a failed write fences it, and the next start has what was acknowledged") {

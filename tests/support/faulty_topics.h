@@ -79,14 +79,19 @@ class WakeCounter {
  public:
   explicit WakeCounter(topic::Partition& partition) { Wait(partition, count_); }
   int count() const { return count_->load(); }
+  // Returns when there were at least so many: an acknowledgement comes before its wake-up.
+  void Await(int count) const {
+    for (int seen = count_->load(); seen < count; seen = count_->load()) count_->wait(seen);
+  }
 
  private:
   using Count = std::shared_ptr<std::atomic<int>>;  // a wake-up may outlast the test
 
   static void Wait(topic::Partition& partition, const Count& count) {
     partition.waiters().Add([&partition, count] {
-      ++*count;
       Wait(partition, count);
+      ++*count;
+      count->notify_all();
     });
   }
   const Count count_ = std::make_shared<std::atomic<int>>(0);
