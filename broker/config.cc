@@ -15,6 +15,7 @@
 #include "broker/topic/produce_rules.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
+#include "storage/producer_state.h"
 
 namespace headrace::broker {
 namespace {
@@ -252,15 +253,18 @@ std::string MemoryFormula(const Config& config, std::size_t partitions) {
   constexpr Number kConnection = 2 << 10;  // idle; a busy one adds its 64 KiB read buffer
   constexpr Number kBusyConnection = 64 << 10;
   constexpr Number kPartition = 4 << 10;
+  constexpr Number kProducer = 512;  // in each partition it writes to: what is staged, and what is in the log
   // A batch decompressed and one made of it; the janitor compacts beside the file threads.
   constexpr Number kCodecThread = 2 * topic::kProducedSizeMax;
   const Number kGroups = group::OffsetStore::kMemoryMax + group::Settings().members_memory_max;
   const Number idle = kBase + partitions * kPartition;
   return absl::StrCat("memory at most ", kBase / kMebibyte, " MiB + connections x ", kConnection / 1024,
                       " to ", kBusyConnection / 1024, " KiB + partitions x ", kPartition / 1024,
-                      " KiB + requests ", config.request_memory_max / kMebibyte,
-                      " MiB + batches that wait for the disk ", config.request_memory_max / kMebibyte,
-                      " MiB + groups ", kGroups / kMebibyte, " MiB + threads that recompress or compact, ",
+                      " KiB, and in each ", kProducer, " bytes for each producer of the last day, ",
+                      storage::ProducerState::kProducersMax, " at most, + requests ",
+                      config.request_memory_max / kMebibyte, " MiB + batches that wait for the disk ",
+                      config.request_memory_max / kMebibyte, " MiB + groups ", kGroups / kMebibyte,
+                      " MiB + threads that recompress or compact, ",
                       config.file_threads + 1, " at most, x ", kCodecThread / kMebibyte, " MiB; ",
                       idle / kMebibyte, " MiB with ", partitions, " partitions and nobody connected");
 }

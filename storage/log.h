@@ -146,6 +146,9 @@ class Log {
   // Rolls an aged segment and deletes what retention allows (storage/retention.h decides). Returns the
   // number of segments deleted.
   absl::StatusOr<std::size_t> ApplyRetention();
+  // Forgets the producers that have not appended for the time the options say. Returns the time of the last
+  // append, by the clock of retention, before which they are forgotten.
+  TimestampMs ExpireProducers();
   // The three steps of a compaction that need the log: storage/compaction.h. Nothing if it is not time.
   absl::StatusOr<std::unique_ptr<CompactionPlan>> PlanCompaction();
   // Makes the replacement, from the next read on. False if the segments to replace are gone.

@@ -120,6 +120,8 @@ struct Log::State {
   void DoomBelowStart() HEADRACE_EXCLUDES(mutex);
   absl::Status DeleteDoomed() HEADRACE_EXCLUDES(mutex);
   absl::Status RollIfAged(TimestampMs now) HEADRACE_EXCLUDES(mutex);
+  // The time, for what is deleted by its age.
+  TimestampMs RetentionNow();
 
   // log_compact.cc
   const CompactionProgress& LoadProgress();

@@ -39,7 +39,6 @@ SyncPoint Log::UnsyncedPoint() {
   point.directories = state.unsynced_directories;
   point.directory_changes = state.directory_changes;
   if (state.producers.size() > 0 && state.CheckpointIsDue()) {
-    state.producers.Expire(state.last_append - state.options.producer_expiry_ms);
     point.producer_snapshot =
         std::make_shared<const std::vector<std::byte>>(state.producers.Serialize(point.end));
   }

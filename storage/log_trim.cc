@@ -76,15 +76,22 @@ absl::Status Log::State::RollIfAged(TimestampMs now) {
   return absl::OkStatus();
 }
 
+TimestampMs Log::State::RetentionNow() {
+  const Clock& clock = *environment.clock;
+  return retention_clock.Now(clock.WallNow(), MonotonicMs(clock), last_append);
+}
+
+TimestampMs Log::ExpireProducers() {
+  const TimestampMs horizon = state_->RetentionNow() - state_->options.producer_expiry_ms;
+  state_->producers.Expire(horizon);
+  return horizon;
+}
+
 absl::StatusOr<std::size_t> Log::ApplyRetention() {
   State& state = *state_;
   RETURN_IF_ERROR(fenced());
   RETURN_IF_ERROR(state.DeleteDoomed());
-  using std::chrono::duration_cast, std::chrono::milliseconds;
-  const Clock& clock = *state.environment.clock;
-  const TimestampMs now = state.retention_clock.Now(
-      clock.WallNow(), duration_cast<milliseconds>(clock.MonotonicNow().time_since_epoch()).count(),
-      state.last_append);
+  const TimestampMs now = state.RetentionNow();
   RETURN_IF_ERROR(state.RollIfAged(now));
   const State::Segments segments = state.AllSegments();
   std::vector<SegmentSummary> summaries;

@@ -87,6 +87,7 @@ absl::StatusOr<SequenceCheck> ProducerState::Check(const RecordBatchView& batch,
 
 void ProducerState::Update(const RecordBatchView& batch, TimestampMs append_time, std::uint32_t sent_crc) {
   if (batch.producer_id() == kNoProducerId) return;
+  if (producers_.size() >= kProducersMax && !producers_.contains(batch.producer_id())) ForgetOldestHalf();
   Entry& entry = producers_[batch.producer_id()];
   if (batch.producer_epoch() != entry.epoch) {
     entry.epoch = batch.producer_epoch();
@@ -117,6 +118,15 @@ bool ProducerState::IsLast(const RecordBatchView& batch) const {
 
 void ProducerState::Expire(TimestampMs horizon) {
   std::erase_if(producers_, [horizon](const auto& item) { return item.second.last_append < horizon; });
+}
+
+void ProducerState::ForgetOldestHalf() {
+  std::vector<std::pair<TimestampMs, ProducerId>> known;
+  known.reserve(producers_.size());
+  for (const auto& [id, entry] : producers_) known.emplace_back(entry.last_append, id);
+  const auto middle = known.begin() + static_cast<std::ptrdiff_t>(known.size() / 2);
+  std::nth_element(known.begin(), middle, known.end());
+  for (auto oldest = known.begin(); oldest != middle; ++oldest) producers_.erase(oldest->second);
 }
 
 std::vector<std::byte> ProducerState::Serialize(Offset end) const {

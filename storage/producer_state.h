@@ -36,6 +36,8 @@ struct SequenceCheck {
 class ProducerState {
  public:
   static constexpr std::size_t kBatchesKept = 5;
+  // Producers remembered at once. One more, and the half whose last appends are the oldest is forgotten.
+  static constexpr std::size_t kProducersMax = 10'000;
 
   // What appending `batch`, which was sent with this CRC, would mean. Batches without a producer id are
   // always new. Errors: kOutOfOrderSequence (names the expected sequence), kInvalidProducerEpoch,
@@ -62,6 +64,8 @@ class ProducerState {
   static absl::StatusOr<Snapshot> Parse(ByteSpan bytes);
 
  private:
+  void ForgetOldestHalf();
+
   struct Entry {
     std::int16_t epoch = -1;
     std::uint8_t count = 0;

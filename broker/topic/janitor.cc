@@ -48,6 +48,7 @@ void Janitor::ApplyRetention() {
     for (const auto& partition : topic->partitions) {
       const auto deleted = partition->ApplyRetention();
       if (!deleted.ok()) log_.error(absl::StrCat("retention: ", deleted.status().message()));
+      partition->ExpireProducers();
     }
   }
 }

@@ -1,4 +1,4 @@
-// The housekeeping of partitions: retention, syncs of written topics, and the disk guard.
+// The housekeeping of partitions: retention, idle producers, syncs of written topics, and the disk guard.
 #pragma once
 
 #include <chrono>

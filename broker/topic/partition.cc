@@ -1,6 +1,5 @@
 #include "broker/topic/partition.h"
 
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,11 +14,6 @@ namespace {
 constexpr std::int64_t kSlowSyncMs = 20;
 // Bytes in the page cache after which a written topic is synced without waiting for the janitor.
 constexpr std::uint64_t kUnsyncedMax = std::uint64_t{16} << 20;
-
-std::int64_t MonotonicMs(const storage::Clock& clock) {
-  using std::chrono::duration_cast, std::chrono::milliseconds;
-  return duration_cast<milliseconds>(clock.MonotonicNow().time_since_epoch()).count();
-}
 
 absl::Status WithName(const absl::Status& status, const std::string& name) {
   return status.ok() ? status : MakeError(CodeOf(status), absl::StrCat(name, ": ", status.message()));
@@ -101,7 +95,7 @@ absl::StatusOr<Partition::Placed> Partition::Stage(AppendRequest& request, Appen
 bool Partition::MayWriteInline() const {
   if (durable_.load(std::memory_order_relaxed) || group_writing_ || !queue_.empty()) return false;
   const std::int64_t began = sync_began_.load(std::memory_order_relaxed);
-  return began == 0 || MonotonicMs(*services_.clock) - began <= kSlowSyncMs;
+  return began == 0 || storage::MonotonicMs(*services_.clock) - began <= kSlowSyncMs;
 }
 
 absl::Status Partition::WriteInline(ByteSpan batch, std::uint32_t sent_crc) {
@@ -228,7 +222,7 @@ void Partition::SubmitSync() {
   unsynced_bytes_ = 0;
   storage::FlushJob job;
   job.write = [self = shared_from_this()]() -> absl::StatusOr<storage::SyncPoint> {
-    self->sync_began_.store(MonotonicMs(*self->services_.clock));
+    self->sync_began_.store(storage::MonotonicMs(*self->services_.clock));
     const core::MutexLock lock(self->log_mutex_);
     if (self->deleted_.load()) return self->status();
     return self->log_->UnsyncedPoint();
@@ -283,6 +277,16 @@ absl::StatusOr<std::size_t> Partition::ApplyRetention() {
   if (!deleted.ok()) return WithName(deleted.status(), name_);
   if (*deleted > 0) waiters_.WakeAll();
   return deleted;
+}
+
+void Partition::ExpireProducers() {
+  TimestampMs horizon = 0;
+  {
+    const core::MutexLock lock(log_mutex_);
+    horizon = log_->ExpireProducers();
+  }
+  const core::MutexLock lock(mutex_);
+  staged_producers_.Expire(horizon);
 }
 
 absl::StatusOr<storage::LeaderEpochCache> Partition::LeaderEpochs() {

@@ -96,6 +96,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // Blocking, for the file pool or an administrative thread.
   absl::Status Trim(Offset offset) HEADRACE_EXCLUDES(log_mutex_);
   absl::StatusOr<std::size_t> ApplyRetention() HEADRACE_EXCLUDES(log_mutex_);
+  // Forgets producers that have not appended for long.
+  void ExpireProducers() HEADRACE_EXCLUDES(mutex_, log_mutex_);
   // Compacts the log if it is time (storage/compaction.h). Blocking, and long: for a thread of its own, one
   // call at a time. Appends wait for it no longer than a rename takes.
   absl::StatusOr<storage::CompactionResult> Compact(storage::CompactionLimits limits)

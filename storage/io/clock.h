@@ -17,6 +17,11 @@ class Clock {
   virtual std::chrono::steady_clock::time_point MonotonicNow() const = 0;
 };
 
+inline std::int64_t MonotonicMs(const Clock& clock) {
+  using std::chrono::duration_cast, std::chrono::milliseconds;
+  return duration_cast<milliseconds>(clock.MonotonicNow().time_since_epoch()).count();
+}
+
 class SystemClock final : public Clock {
  public:
   TimestampMs WallNow() const override {

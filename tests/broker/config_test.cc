@@ -105,7 +105,7 @@ TEST_CASE("Config: a file that is not TOML, or not there, is refused") {
   CHECK_FALSE(ReadConfigFile(config, "/nonexistent/headrace.toml").ok());
 }
 
-TEST_CASE("Config: the memory formula counts partitions, requests, and threads that recompress") {
+TEST_CASE("Config: the memory formula counts partitions, producers, requests, and threads that recompress") {
   Config config;
   config.request_memory_max = 32 << 20;
   config.file_threads = 2;
@@ -113,5 +113,6 @@ TEST_CASE("Config: the memory formula counts partitions, requests, and threads t
   CHECK_THAT(formula, Catch::Contains("groups 256 MiB"));
   CHECK_THAT(formula, Catch::Contains("requests 32 MiB + batches that wait for the disk 32 MiB"));
   CHECK_THAT(formula, Catch::Contains("recompress or compact, 3 at most, x 128 MiB"));
+  CHECK_THAT(formula, Catch::Contains("512 bytes for each producer of the last day, 10000 at most"));
   CHECK_THAT(formula, Catch::Contains("51 MiB with 10000 partitions"));
 }

@@ -190,6 +190,26 @@ TEST_CASE("Janitor: the deletion of a topic waits for its compaction to end, and
   CHECK(absl::IsNotFound(topics.files.List(topics.directory->LogPath({id, 0})).status()));
 }
 
+TEST_CASE("Janitor: producers that were idle for long are forgotten") {
+  TestTopics topics;
+  const auto partition = topics.Create({});
+  const auto send = [&](std::int32_t sequence) {
+    testing::BatchOptions options;
+    options.producer_id = 7;
+    options.base_sequence = sequence;
+    return TestTopics::Produce(*partition, testing::MakeBatch({"a"}, options)).ok();
+  };
+  REQUIRE(send(0));
+  topic::JanitorOptions options;
+  options.sync_interval = options.retention_interval = Milliseconds(1);
+  Lines lines;
+  topic::Janitor janitor(*topics.registry, *topics.disk, options, lines.Log());
+  CHECK(Eventually([&] {
+    topics.clock.Advance(std::chrono::hours(1));
+    return send(7);
+  }));
+}
+
 TEST_CASE("Janitor: it stops at once, however slowly it was told to compact") {
   TestTopics topics;
   ProduceKeys(*topics.Create(kCompacted));

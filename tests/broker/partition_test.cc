@@ -207,6 +207,25 @@ TEST_CASE("Partition: those who wait are woken once for each move of the high wa
   }
 }
 
+TEST_CASE("Partition: a producer that was idle for a day is forgotten, staged or written, and no other") {
+  for (const std::string durability : {"written", "durable"}) {
+    CAPTURE(durability);
+    FaultyTopics topics;
+    const auto partition = topics.Create({{"durability", durability}});
+    REQUIRE(FaultyTopics::Append(*partition, Sequenced(0)).get().ok());
+    partition->ExpireProducers();
+    topics.clock.Advance(std::chrono::hours(23));
+    partition->ExpireProducers();
+    CHECK_FALSE(FaultyTopics::Append(*partition, Sequenced(5)).get().ok());
+    topics.clock.Advance(std::chrono::hours(2));
+    partition->ExpireProducers();
+    CHECK(partition->log().producers().size() == 0);
+    CHECK(FaultyTopics::Append(*partition, Sequenced(5)).get().ok());  // as if it were a new one
+    partition->ExpireProducers();
+    CHECK_FALSE(FaultyTopics::Append(*partition, Sequenced(9)).get().ok());
+  }
+}
+
 TEST_CASE("Partition: Trim raises the start for good, tells those who wait, and refuses what is not there") {
   FaultyTopics topics;
   const auto partition = topics.Create({});

@@ -198,6 +198,20 @@ TEST_CASE("ProducerState: producers are forgotten by the time of their last appe
   CHECK(Check(state, Sent("c", 9, 0, 2)) == "new");
 }
 
+TEST_CASE("ProducerState: of too many producers those whose last append is the oldest are forgotten") {
+  constexpr auto kMax = static_cast<ProducerId>(ProducerState::kProducersMax);
+  ProducerState state;
+  for (ProducerId id = 0; id < kMax; ++id) REQUIRE(Append(state, Sent("a", 0, 0, id), 1'000) == "new");
+  REQUIRE(Append(state, Sent("b", 1, 0, 0), 2'000) == "new");  // the first one is not idle
+  CHECK(state.size() == ProducerState::kProducersMax);
+  REQUIRE(Append(state, Sent("a", 0, 0, kMax), 2'000) == "new");
+  CHECK(state.size() == ProducerState::kProducersMax / 2 + 1);
+  CHECK(Check(state, Sent("b", 1, 0, 0)) == "duplicate of 0");
+  CHECK(Check(state, Sent("a", 0, 0, 1)) == "new");
+  CHECK(Check(state, Sent("a", 0, 0, kMax - 1)) == "duplicate of 0");
+  CHECK(Check(state, Sent("a", 0, 0, kMax)) == "duplicate of 0");
+}
+
 ProducerState FilledState() {
   ProducerState state;
   for (ProducerId id = 1; id <= 3; ++id) {
