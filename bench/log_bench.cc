@@ -69,7 +69,7 @@ class Bench {
   void Limit(std::uint64_t size) {
     if (log_->size() < size) return;
     Sync();
-    HEADRACE_CHECK(log_->Trim(log_->offsets().high_watermark).ok());
+    HEADRACE_CHECK(log_->Trim(log_->offsets().high_watermark, writer_).ok());
   }
   void Open(const std::optional<LogSummary>& summary) {
     auto log = Log::Open(environment_, (root_ / "topics/bench/0").string(), LogOptions(), summary, nullptr);
@@ -92,6 +92,7 @@ class Bench {
   std::filesystem::path root_;
   std::vector<std::byte> batch_;
   std::unique_ptr<Log> log_;
+  core::Mutex writer_;
 };
 
 // Bytes of a batch.

@@ -100,6 +100,12 @@ void Log::SetOptions(const LogOptions& options) {
   state_->options = options;
 }
 void Log::Abandon() {
+  {
+    // Before the first unlink, so that whoever misses a file learns why, and takes it for no broken disk.
+    const core::MutexLock lock(state_->mutex);
+    state_->fence = MakeError(ErrorCode::kUnknownTopicOrPartition, directory() + ": the log was deleted");
+    state_->is_fenced.store(true);
+  }
   // What cannot be unlinked now goes with the directory, or is found there by the next start.
   for (const std::shared_ptr<Segment>& segment : state_->AllSegments()) segment->Delete().IgnoreError();
 }

@@ -140,12 +140,6 @@ class Log {
   // A sync failed: the log refuses every further write, for good. Keeps the first error.
   void Fence(const absl::Status& error);
 
-  // Raises the start offset to `offset` (at most the high watermark), on disk before it returns, and deletes
-  // the segments below it. No-op if it is not above the present start.
-  absl::Status Trim(Offset offset);
-  // Rolls an aged segment and deletes what retention allows (storage/retention.h decides). Returns the
-  // number of segments deleted.
-  absl::StatusOr<std::size_t> ApplyRetention();
   // Forgets the producers that have not appended for the time the options say. Returns the time of the last
   // append, by the clock of retention, before which they are forgotten.
   TimestampMs ExpireProducers();
@@ -155,15 +149,26 @@ class Log {
   absl::StatusOr<bool> SwapCompacted(const SegmentReplacement& replacement);
   void FinishCompaction(const CompactionProgress& progress);
   void SetOptions(const LogOptions& options);
-  // Unlinks every segment and lets go of its file, because the log's topic was deleted: slices on their way
-  // keep their bytes, nothing else keeps the space. Nothing may be called afterwards but the destructor.
-  void Abandon();
   // Syncs, writes indexes and the producer snapshot, and says what the next start needs to know.
   absl::StatusOr<LogSummary> Close();
   // The producers whose batches are in the log, as of `end`.
   const ProducerState& producers() const;
   // The epochs whose batches are in the log. Blocking, the first time after a clean start.
   absl::StatusOr<LeaderEpochCache> Epochs();
+
+  // --- Trimmer: one call at a time, beside the writer, whose lock they take themselves and hold over nothing
+  // but a roll: no append waits for their syncs and unlinks. ---
+
+  // Raises the start offset to `offset` (at most the high watermark), on disk before it returns, and deletes
+  // the segments below it. No-op if it is not above the present start.
+  absl::Status Trim(Offset offset, core::Mutex& writer) HEADRACE_EXCLUDES(writer);
+  // Rolls an aged segment and deletes what retention allows (storage/retention.h decides). Returns the
+  // number of segments deleted.
+  absl::StatusOr<std::size_t> ApplyRetention(core::Mutex& writer) HEADRACE_EXCLUDES(writer);
+  // Unlinks every segment and lets go of its file, because the log's topic was deleted: slices on their way
+  // keep their bytes, nothing else keeps the space. Needs no lock: there is no writer call afterwards, and
+  // readers are refused with kUnknownTopicOrPartition where they need a file.
+  void Abandon();
 
   // --- Reader ---
 

@@ -47,7 +47,6 @@ struct Log::State {
   bool epochs_loaded = true;  // false after a clean start, until they are needed
   bool epochs_changed = false;
   Segments unsynced;  // with bytes that may not be on disk, ascending
-  Segments doomed;    // out of the log, not yet unlinked
   std::vector<std::string> unsynced_directories;
   std::uint64_t directory_changes = 0;
   std::uint64_t bytes_since_checkpoint = 0;
@@ -61,6 +60,9 @@ struct Log::State {
   // The segment of the last checkpoint written: what lies below may be replaced. -1: not known.
   Offset checkpoint_segment = -1;
   std::optional<CompactionProgress> compaction;  // once it was looked up
+
+  // --- Trimmer ---
+  Segments doomed;  // out of the log, not yet unlinked
 
   SegmentHome Home() const { return {&environment, directory, options.index_interval}; }
   std::string PathOf(std::string_view name) const { return (*directory + "/").append(name); }
@@ -115,11 +117,18 @@ struct Log::State {
   absl::Status ReplayEpochs(Offset from);
 
   // log_trim.cc
-  absl::Status RaiseStart(Offset offset) HEADRACE_EXCLUDES(mutex);
+  absl::Status RaiseStart(Offset offset, core::Mutex& writer) HEADRACE_EXCLUDES(mutex, writer);
+  absl::Status SyncNames(core::Mutex& writer) HEADRACE_EXCLUDES(mutex, writer);
   // Takes the segments below the start out of the log; then DeleteDoomed unlinks them, the oldest first.
   void DoomBelowStart() HEADRACE_EXCLUDES(mutex);
   absl::Status DeleteDoomed() HEADRACE_EXCLUDES(mutex);
   absl::Status RollIfAged(TimestampMs now) HEADRACE_EXCLUDES(mutex);
+  // How many of the oldest segments retention deletes now, and where the log begins without them.
+  struct Expired {
+    std::size_t count = 0;
+    Offset start = 0;
+  };
+  absl::StatusOr<Expired> FindExpired() HEADRACE_EXCLUDES(mutex);
   // The time, for what is deleted by its age.
   TimestampMs RetentionNow();
 

@@ -12,24 +12,45 @@
 
 namespace headrace::storage {
 
-absl::Status Log::State::RaiseStart(Offset offset) {
-  // The names of the segments that stay come first: of a log that lost them, only the start would be left.
-  RETURN_IF_ERROR(SyncDirectories());
+absl::Status Log::State::RaiseStart(Offset offset, core::Mutex& writer) {
+  RETURN_IF_ERROR(SyncNames(writer));
   const absl::Status stored = WriteStartOffset(*environment.files, PathOf(kStartOffsetFile), offset);
   if (!stored.ok()) return FailedWrite(stored);
   {
-    const core::MutexLock lock(mutex);
-    start.store(offset);
+    const core::MutexLock writing(writer);
+    {
+      const core::MutexLock lock(mutex);
+      start.store(offset);
+    }
+    DoomBelowStart();
+    epochs.TrimFront(offset);
   }
-  DoomBelowStart();
-  epochs.TrimFront(offset);
   return DeleteDoomed();
+}
+
+// The names of the segments that stay come first: of a log that lost them, only the start would be left.
+absl::Status Log::State::SyncNames(core::Mutex& writer) {
+  std::vector<std::string> names;
+  std::uint64_t changes = 0;
+  {
+    const core::MutexLock writing(writer);
+    names = unsynced_directories;
+    changes = directory_changes;
+  }
+  for (const std::string& name : names) {
+    const absl::Status synced = environment.files->SyncDirectory(name);
+    if (!synced.ok()) return Fence(synced);
+  }
+  const core::MutexLock writing(writer);
+  if (directory_changes == changes) unsynced_directories.clear();
+  return absl::OkStatus();
 }
 
 void Log::State::DoomBelowStart() {
   const core::MutexLock lock(mutex);
   while (segments.size() > 1 && segments[1]->base_offset() <= start.load()) {
     size.fetch_sub(segments.front()->written().position, std::memory_order_relaxed);
+    std::erase(unsynced, segments.front());
     doomed.push_back(std::move(segments.front()));
     segments.erase(segments.begin());
   }
@@ -38,9 +59,7 @@ void Log::State::DoomBelowStart() {
 absl::Status Log::State::DeleteDoomed() {
   if (doomed.empty()) return absl::OkStatus();
   while (!doomed.empty()) {
-    const std::shared_ptr<Segment> oldest = doomed.front();
-    std::erase(unsynced, oldest);
-    const absl::Status deleted = oldest->Delete();
+    const absl::Status deleted = doomed.front()->Delete();
     if (!deleted.ok()) return FailedWrite(deleted);
     doomed.erase(doomed.begin());
   }
@@ -48,7 +67,7 @@ absl::Status Log::State::DeleteDoomed() {
   return synced.ok() ? synced : Fence(synced);
 }
 
-absl::Status Log::Trim(Offset offset) {
+absl::Status Log::Trim(Offset offset, core::Mutex& writer) {
   State& state = *state_;
   RETURN_IF_ERROR(fenced());
   const LogOffsets now = offsets();
@@ -58,7 +77,7 @@ absl::Status Log::Trim(Offset offset) {
                                   now.start, " to ", now.high_watermark));
   }
   if (offset <= now.start) return state.DeleteDoomed();
-  return state.RaiseStart(offset);
+  return state.RaiseStart(offset, writer);
 }
 
 absl::Status Log::State::RollIfAged(TimestampMs now) {
@@ -87,23 +106,34 @@ TimestampMs Log::ExpireProducers() {
   return horizon;
 }
 
-absl::StatusOr<std::size_t> Log::ApplyRetention() {
+absl::StatusOr<Log::State::Expired> Log::State::FindExpired() {
+  const TimestampMs now = RetentionNow();
+  const absl::Status rolled = RollIfAged(now);
+  // On a full disk the others go all the more.
+  if (!rolled.ok() && CodeOf(rolled) != ErrorCode::kDiskFull) return rolled;
+  const Segments all = AllSegments();
+  std::vector<SegmentSummary> summaries;
+  for (const std::shared_ptr<Segment>& segment : all) {
+    summaries.push_back(segment->Summary());
+  }
+  std::size_t count = SegmentsToDelete(summaries, options, now);
+  // What readers may not see yet is not retention's to take.
+  while (count > 0 && all[count]->base_offset() > high_watermark.load()) --count;
+  if (count == 0) return Expired{};
+  return Expired{count, std::max(start.load(), all[count]->base_offset())};
+}
+
+absl::StatusOr<std::size_t> Log::ApplyRetention(core::Mutex& writer) {
   State& state = *state_;
   RETURN_IF_ERROR(fenced());
   RETURN_IF_ERROR(state.DeleteDoomed());
-  const TimestampMs now = state.RetentionNow();
-  RETURN_IF_ERROR(state.RollIfAged(now));
-  const State::Segments segments = state.AllSegments();
-  std::vector<SegmentSummary> summaries;
-  for (const std::shared_ptr<Segment>& segment : segments) {
-    summaries.push_back(segment->Summary());
+  State::Expired expired;
+  {
+    const core::MutexLock writing(writer);
+    ASSIGN_OR_RETURN(expired, state.FindExpired());
   }
-  std::size_t count = SegmentsToDelete(summaries, state.options, now);
-  // What readers may not see yet is not retention's to take.
-  while (count > 0 && segments[count]->base_offset() > state.high_watermark.load()) --count;
-  if (count == 0) return std::size_t{0};
-  RETURN_IF_ERROR(state.RaiseStart(std::max(state.start.load(), segments[count]->base_offset())));
-  return count;
+  if (expired.count > 0) RETURN_IF_ERROR(state.RaiseStart(expired.start, writer));
+  return expired.count;
 }
 
 }  // namespace headrace::storage

@@ -252,16 +252,17 @@ absl::StatusOr<storage::FileSlice> Partition::Read(storage::ReadCursor& cursor,
                                                    std::uint64_t size_max) const {
   RETURN_IF_ERROR(deleted_status());
   absl::StatusOr<storage::FileSlice> slice = log_->Read(cursor, size_max);
-  if (!slice.ok()) return WithName(slice.status(), name_);
-  return slice;
+  if (slice.ok()) return slice;
+  RETURN_IF_ERROR(deleted_status());  // then that is why
+  return WithName(slice.status(), name_);
 }
 
 absl::Status Partition::Trim(Offset offset) {
   absl::Status trimmed;
   {
-    const core::MutexLock lock(log_mutex_);
+    const core::MutexLock trimming(trim_mutex_);
     RETURN_IF_ERROR(status());
-    trimmed = log_->Trim(offset);
+    trimmed = log_->Trim(offset, log_mutex_);
   }
   waiters_.WakeAll();
   return WithName(trimmed, name_);
@@ -270,9 +271,9 @@ absl::Status Partition::Trim(Offset offset) {
 absl::StatusOr<std::size_t> Partition::ApplyRetention() {
   absl::StatusOr<std::size_t> deleted = std::size_t{0};
   {
-    const core::MutexLock lock(log_mutex_);
+    const core::MutexLock trimming(trim_mutex_);
     if (!status().ok()) return std::size_t{0};
-    deleted = log_->ApplyRetention();
+    deleted = log_->ApplyRetention(log_mutex_);
   }
   if (!deleted.ok()) return WithName(deleted.status(), name_);
   if (*deleted > 0) waiters_.WakeAll();
@@ -307,11 +308,12 @@ void Partition::MarkDeleted() {
     const core::MutexLock lock(mutex_);
     const core::MutexLock log_lock(log_mutex_);
     deleted_.store(true);
-    log_->Abandon();
   }
   Rollback(status());
   waiters_.WakeAll();
   const core::MutexLock compaction_over(compaction_mutex_);
+  const core::MutexLock trim_over(trim_mutex_);
+  log_->Abandon();
 }
 
 absl::StatusOr<storage::LogSummary> Partition::Close() {

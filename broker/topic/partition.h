@@ -94,8 +94,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   absl::Status deleted_status() const;
 
   // Blocking, for the file pool or an administrative thread.
-  absl::Status Trim(Offset offset) HEADRACE_EXCLUDES(log_mutex_);
-  absl::StatusOr<std::size_t> ApplyRetention() HEADRACE_EXCLUDES(log_mutex_);
+  absl::Status Trim(Offset offset) HEADRACE_EXCLUDES(trim_mutex_, log_mutex_);
+  absl::StatusOr<std::size_t> ApplyRetention() HEADRACE_EXCLUDES(trim_mutex_, log_mutex_);
   // Forgets producers that have not appended for long.
   void ExpireProducers() HEADRACE_EXCLUDES(mutex_, log_mutex_);
   // Compacts the log if it is time (storage/compaction.h). Blocking, and long: for a thread of its own, one
@@ -109,9 +109,9 @@ class Partition : public std::enable_shared_from_this<Partition> {
   void StartBackgroundSync() HEADRACE_EXCLUDES(mutex_);
   // Once `stopping` is set: returns when no append let in before is still on its way to the flusher.
   void AwaitAppends() HEADRACE_EXCLUDES(mutex_);
-  // Refuses everything from now on, fails what is queued and ends a compaction: when this returns, nobody
-  // makes or removes files of the log any more. Blocking.
-  void MarkDeleted() HEADRACE_EXCLUDES(compaction_mutex_, mutex_, log_mutex_);
+  // Refuses everything from now on, fails what is queued, ends a compaction and unlinks the segments: when
+  // this returns, nobody makes or removes files of the log any more. Blocking.
+  void MarkDeleted() HEADRACE_EXCLUDES(compaction_mutex_, trim_mutex_, mutex_, log_mutex_);
   // Closes the log. REQUIRES: nobody appends any more, and the flusher has finished its jobs.
   absl::StatusOr<storage::LogSummary> Close() HEADRACE_EXCLUDES(log_mutex_);
 
@@ -188,10 +188,13 @@ class Partition : public std::enable_shared_from_this<Partition> {
   bool sync_submitted_ HEADRACE_GUARDED_BY(mutex_) = false;
   std::uint64_t unsynced_bytes_ HEADRACE_GUARDED_BY(mutex_) = 0;
 
-  // Held for a whole compaction. Taken before log_mutex_.
+  // Held for a whole compaction, and for a whole trim, which make and remove files beside the writer. Taken
+  // before log_mutex_, and in this order.
   core::Mutex compaction_mutex_;
+  core::Mutex trim_mutex_;
 
-  // Serialises the log's writer calls. Readers do not take it.
+  // Serialises the log's writer calls. Readers do not take it. Not held over a sync or an unlink: all durable
+  // topics' flusher waits for it.
   core::Mutex log_mutex_;
   std::unique_ptr<storage::Log> log_;
 };

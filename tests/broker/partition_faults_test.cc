@@ -11,11 +11,18 @@ using headrace::testing::Fault;
 using headrace::testing::FaultyTopics;
 using headrace::testing::FileOperation;
 using headrace::testing::MakeBatch;
+using headrace::testing::OperationGate;
 using headrace::testing::Sequenced;
 using headrace::testing::SyncGate;
 using headrace::testing::WakeCounter;
 using Kind = headrace::testing::FileOperation::Kind;
 using Values = std::vector<std::string>;
+
+namespace {
+
+constexpr std::chrono::seconds kSoon{30};  // within which an answer comes that waits for nothing
+
+}  // namespace
 
 TEST_CASE("Partition: a duplicate fails with its original") {
   FaultyTopics topics;
@@ -218,6 +225,82 @@ TEST_CASE("Partition: a group in its sync while the topic is deleted leaves noth
   gate.Open();
   CHECK_FALSE(syncing.get().ok());
   CHECK(topics.memory.Files() == before);
+}
+
+TEST_CASE("Partition: no append waits for the disk while old segments are deleted, of its topic or another") {
+  const std::string last = GENERATE("start_offset.new", ".log");  // what is waited for: a sync, an unlink
+  const bool by_retention = GENERATE(true, false);
+  CAPTURE(last, by_retention);
+  OperationGate gate([&](const FileOperation& operation) {
+    const Kind kind = last == ".log" ? Kind::kRemove : Kind::kSync;
+    return operation.kind == kind && operation.path.ends_with(last);
+  });
+  FaultyTopics topics;
+  const auto other = topics.Create({}, "other");
+  const auto partition = topics.Create({{"segment.bytes", "65536"}, {"retention.bytes", "65536"}});
+  for (int i = 0; i < 5; ++i) {
+    REQUIRE(FaultyTopics::Append(*partition, MakeBatch({std::string(60'000, 'x')})).get().ok());
+  }
+  topics.files.SetDecide([&](const FileOperation& operation) { return gate.Decide(operation); });
+  auto trim = std::async(std::launch::async, [&] {
+    return by_retention ? partition->ApplyRetention().status() : partition->Trim(3);
+  });
+  gate.Await();
+  const auto mine = FaultyTopics::Append(*partition, MakeBatch({"mine"}));
+  const auto others = FaultyTopics::Append(*other, MakeBatch({"others"}));
+  CHECK(FaultyTopics::IsReady(mine, kSoon));
+  CHECK(FaultyTopics::IsReady(others, kSoon));
+  gate.Open();
+  CHECK(trim.get().ok());
+  CHECK(partition->offsets().start >= 3);
+  REQUIRE(topics.RestartAfterPowerLoss(1).ok());
+  CHECK(topics.Find()->offsets().start >= 3);
+  CHECK(FaultyTopics::Readable(*topics.Find()).back() == "mine");
+}
+
+TEST_CASE("Partition: an append to a deleted topic is refused while its segments are unlinked") {
+  OperationGate gate([](const FileOperation& operation) {
+    return operation.kind == Kind::kRemove && operation.path.ends_with(".log");
+  });
+  FaultyTopics topics;
+  const auto partition = topics.Create({});
+  REQUIRE(FaultyTopics::Append(*partition, MakeBatch({"a"})).get().ok());
+  topics.files.SetDecide([&](const FileOperation& operation) { return gate.Decide(operation); });
+  auto deleted =
+      std::async(std::launch::async, [&] { return topics.registry->Delete(topics.registry->Find("t")->id); });
+  gate.Await();
+  auto refused = std::async(std::launch::async, [&] {
+    auto outcome = FaultyTopics::Append(*partition, MakeBatch({"late"}));
+    return FaultyTopics::CodeOfOutcome(outcome);
+  });
+  CHECK(refused.wait_for(kSoon) == std::future_status::ready);
+  gate.Open();
+  CHECK(refused.get() == ErrorCode::kUnknownTopicOrPartition);
+  CHECK(deleted.get().ok());
+}
+
+TEST_CASE("Partition: a reader whose topic is deleted under it is told so, and the operator nothing") {
+  bool deleted = false;
+  FaultyTopics topics;
+  const auto partition = topics.Create({});
+  REQUIRE(FaultyTopics::Append(*partition, MakeBatch({"a"})).get().ok());
+  for (int i = 0; i < 20; ++i) {  // until nothing keeps the first one's file open
+    const auto other = topics.Create({}, "other-" + std::to_string(i));
+    REQUIRE(FaultyTopics::Append(*other, MakeBatch({"b"})).get().ok());
+  }
+  const std::vector<std::string> before = topics.lines();
+  const TopicId id = topics.registry->Find("t")->id;
+  topics.files.SetDecide([&](const FileOperation& operation) {
+    const bool opens = operation.kind == Kind::kLook && operation.path.ends_with(".log");
+    if (opens && !std::exchange(deleted, true)) CHECK(topics.registry->Delete(id).ok());
+    return Fault{};
+  });
+  storage::ReadCursor cursor;
+  CHECK(CodeOf(partition->Read(cursor, 100).status()) == ErrorCode::kUnknownTopicOrPartition);
+  CHECK(deleted);
+  // A reader of the log itself, which a stream may still be.
+  CHECK(CodeOf(partition->log().Read(cursor, 100).status()) == ErrorCode::kUnknownTopicOrPartition);
+  CHECK(topics.lines() == before);
 }
 
 TEST_CASE("Partition: slices of a deleted topic keep their bytes") {

@@ -51,7 +51,7 @@ absl::Status Live(TestLog& log, Witness& witness) {
   RETURN_IF_ERROR(step(log.AppendTogether({"g", "hi", "j", "k"})));
   RETURN_IF_ERROR(step(log.Acknowledge()));
   witness.start_attempted = 4;
-  RETURN_IF_ERROR(step(log.log().Trim(4)));
+  RETURN_IF_ERROR(step(log.Trim(4)));
   log.clock.Advance(std::chrono::seconds(2));
   log.epoch = 1;
   RETURN_IF_ERROR(step(log.Draw("l m | n o p |")));
@@ -59,7 +59,7 @@ absl::Status Live(TestLog& log, Witness& witness) {
   LogOptions options = log.options();
   options.retention_bytes = 400;
   log.SetOptions(options);
-  RETURN_IF_ERROR(step(log.log().ApplyRetention().status()));
+  RETURN_IF_ERROR(step(log.ApplyRetention().status()));
   RETURN_IF_ERROR(step(log.Draw("q r | s |")));
   // All of it is expired, the segment that is appended to as well.
   options.retention_bytes = -1;
@@ -67,7 +67,7 @@ absl::Status Live(TestLog& log, Witness& witness) {
   log.SetOptions(options);
   log.clock.Advance(std::chrono::hours(2));
   witness.start_attempted = log.offsets().end;
-  RETURN_IF_ERROR(step(log.log().ApplyRetention().status()));
+  RETURN_IF_ERROR(step(log.ApplyRetention().status()));
   if (log.offsets().start != log.offsets().end) return absl::InternalError("retention left something");
   RETURN_IF_ERROR(step(log.Draw("t | u")));
   return absl::OkStatus();

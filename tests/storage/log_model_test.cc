@@ -113,7 +113,7 @@ class Life {
 
   void Trim() {
     const Offset to = static_cast<Offset>(Roll(static_cast<std::uint64_t>(model_.high_watermark) + 3));
-    const absl::Status trimmed = log_.log().Trim(to);
+    const absl::Status trimmed = log_.Trim(to);
     REQUIRE(trimmed.ok() == (to <= model_.high_watermark));
     if (trimmed.ok()) model_.start = std::max(model_.start, to);
   }
@@ -125,7 +125,7 @@ class Life {
     options.retention_ms = by_time ? static_cast<TimestampMs>(Roll(3'000)) : -1;
     if (by_time) log_.clock.Advance(std::chrono::milliseconds(Roll(3'000)));
     log_.SetOptions(options);
-    REQUIRE(log_.log().ApplyRetention().ok());
+    REQUIRE(log_.ApplyRetention().ok());
     // How much goes is for the retention tests; here it must only be from the front, and readable data.
     REQUIRE(log_.offsets().start >= model_.start);
     REQUIRE(log_.offsets().start <= model_.high_watermark);

@@ -84,7 +84,7 @@ TEST_CASE("Log read: an offset inside a batch gives the slice from the batch's b
 TEST_CASE("Log read: outside of what is readable the error names what is") {
   TestLog log(2 * BatchSize());
   REQUIRE(log.Draw("a b c d | e").ok());
-  REQUIRE(log.log().Trim(2).ok());
+  REQUIRE(log.Trim(2).ok());
   const Offset offset = GENERATE(Offset{-1}, Offset{1}, Offset{5});
   ReadCursor cursor;
   cursor.offset = offset;
@@ -99,7 +99,7 @@ TEST_CASE("Log read: a cursor that the start has passed is out of range") {
   ReadCursor cursor;
   REQUIRE(log.log().Read(cursor, 1).ok());
   SECTION("its segment is gone") {
-    REQUIRE(log.log().Trim(4).ok());
+    REQUIRE(log.Trim(4).ok());
   }
   SECTION("its segment is there, but begins later now") {
     cursor = ReadCursor{};
@@ -107,7 +107,7 @@ TEST_CASE("Log read: a cursor that the start has passed is out of range") {
     REQUIRE(log.log().Read(cursor, 1).ok());
     cursor.offset = 2;
     cursor.position = 0;
-    REQUIRE(log.log().Trim(3).ok());
+    REQUIRE(log.Trim(3).ok());
   }
   CHECK(CodeOf(log.log().Read(cursor, 1).status()) == ErrorCode::kOffsetOutOfRange);
 }
@@ -117,7 +117,7 @@ TEST_CASE("Log read: a slice keeps its bytes when its segment is deleted") {
   REQUIRE(log.Draw("a b c d |").ok());
   ReadCursor cursor;
   const absl::StatusOr<FileSlice> slice = log.log().Read(cursor, 1 << 20);
-  REQUIRE(log.log().Trim(4).ok());
+  REQUIRE(log.Trim(4).ok());
   CHECK_FALSE(log.memory.Exists(log.SegmentFile(0)));
   std::vector<std::byte> bytes(slice->length);
   CHECK(*slice->file->ReadAt(slice->position, bytes) == bytes.size());
@@ -155,7 +155,7 @@ TEST_CASE("Log read: a record found by its time is the first that is not older")
   }
   REQUIRE(log.Acknowledge().ok());
   const Offset start = GENERATE(0, 101);
-  REQUIRE(log.log().Trim(start).ok());
+  REQUIRE(log.Trim(start).ok());
   const int state = GENERATE(0, 1, 2);
   if (state == 1) REQUIRE(log.Restart().ok());
   if (state == 2) {
@@ -195,11 +195,11 @@ TEST_CASE("Log read: the largest timestamp is that of a record that is readable"
     return hit->has_value() ? (*hit)->offset : -1;
   };
   CHECK(offset() == 1);  // "e" is above the high watermark
-  REQUIRE(log.log().Trim(2).ok());
+  REQUIRE(log.Trim(2).ok());
   CHECK(offset() == 2);
   REQUIRE(log.Acknowledge().ok());
   CHECK(offset() == 4);
-  REQUIRE(log.log().Trim(5).ok());
+  REQUIRE(log.Trim(5).ok());
   CHECK(offset() == -1);
 }
 
@@ -287,9 +287,9 @@ TEST_CASE("Log read: readers beside append, roll, trim and retention see whole b
   for (int i = 0; written && (i < 3'000 || !all_have_read()); ++i) {
     written = log.Append(std::string(static_cast<std::size_t>(1 + i % 3), 'x')).ok();
     if (i % 3 == 0) written = written && log.Acknowledge().ok();
-    if (i % 50 == 0) written = written && log.log().ApplyRetention().ok();
+    if (i % 50 == 0) written = written && log.ApplyRetention().ok();
     if (i % 70 == 0) {
-      written = written && log.log().Trim(std::max<Offset>(0, log.offsets().high_watermark - 60)).ok();
+      written = written && log.Trim(std::max<Offset>(0, log.offsets().high_watermark - 60)).ok();
     }
   }
   stop = true;

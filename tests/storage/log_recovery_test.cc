@@ -419,7 +419,7 @@ TEST_CASE("Log recovery: a file shorter than its checkpoint loses no offset to a
 TEST_CASE("Log recovery: a damaged start offset is kept aside and the log begins with its first segment") {
   TestLog log(2 * BatchSize());
   REQUIRE(log.Draw("a b c d e |").ok());
-  REQUIRE(log.log().Trim(3).ok());
+  REQUIRE(log.Trim(3).ok());
   Crash(log, Stop::kSameBoot);
   log.memory.Write(log.PathOf("start_offset"), {std::byte{1}});
   REQUIRE(log.Recover().ok());

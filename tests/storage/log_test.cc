@@ -106,17 +106,17 @@ TEST_CASE("Log: a rolled segment stays in the sync point until it is synced") {
 TEST_CASE("Log: trim raises the start and deletes the segments below it") {
   TestLog log(2 * BatchSize());
   REQUIRE(log.Draw("a b c d e |").ok());
-  REQUIRE(log.log().Trim(3).ok());
+  REQUIRE(log.Trim(3).ok());
   CHECK(log.offsets().start == 3);
   CHECK(log.Readable() == "d e");
   CHECK(log.log().segment_count() == 2);
   CHECK(log.Orphans().empty());
   SECTION("and back it never goes") {
-    REQUIRE(log.log().Trim(1).ok());
+    REQUIRE(log.Trim(1).ok());
     CHECK(log.offsets().start == 3);
   }
   SECTION("not past the high watermark") {
-    CHECK(CodeOf(log.log().Trim(6)) == ErrorCode::kOffsetOutOfRange);
+    CHECK(CodeOf(log.Trim(6)) == ErrorCode::kOffsetOutOfRange);
   }
   SECTION("also over a crash") {
     log.CrashProcess();
@@ -125,7 +125,7 @@ TEST_CASE("Log: trim raises the start and deletes the segments below it") {
     CHECK(log.Readable() == "d e");
   }
   SECTION("up to the end") {
-    REQUIRE(log.log().Trim(5).ok());
+    REQUIRE(log.Trim(5).ok());
     CHECK(log.Readable().empty());
     REQUIRE(log.Draw("f |").ok());
     CHECK(log.Readable() == "f");
@@ -139,10 +139,10 @@ TEST_CASE("Log: retention by size keeps at least what was asked for") {
   options.retention_bytes = static_cast<std::int64_t>(3 * BatchSize());
   log.SetOptions(options);
   REQUIRE(log.Draw("a b c d e f g |").ok());
-  CHECK(*log.log().ApplyRetention() == 2);
+  CHECK(*log.ApplyRetention() == 2);
   CHECK(log.Readable() == "e f g");
   CHECK(log.offsets().start == 4);
-  CHECK(*log.log().ApplyRetention() == 0);
+  CHECK(*log.ApplyRetention() == 0);
 }
 
 TEST_CASE("Log: a wall clock set years ahead, running or stopped, deletes nothing for ten minutes") {
@@ -153,15 +153,15 @@ TEST_CASE("Log: a wall clock set years ahead, running or stopped, deletes nothin
     log.clock.JumpWall(years);
     REQUIRE(log.Restart().ok());
   } else {
-    CHECK(*log.log().ApplyRetention() == 0);
+    CHECK(*log.ApplyRetention() == 0);
     log.clock.JumpWall(years);
   }
-  CHECK(*log.log().ApplyRetention() == 0);
+  CHECK(*log.ApplyRetention() == 0);
   log.clock.Advance(std::chrono::minutes(9));
-  CHECK(*log.log().ApplyRetention() == 0);
+  CHECK(*log.ApplyRetention() == 0);
   log.clock.JumpWall(-years);
   log.clock.Advance(std::chrono::minutes(9));
-  CHECK(*log.log().ApplyRetention() == 0);
+  CHECK(*log.ApplyRetention() == 0);
   CHECK(log.Readable() == "a b c");
 }
 
@@ -172,9 +172,9 @@ TEST_CASE("Log: retention by time deletes the last segment's messages too, and k
   log.SetOptions(options);
   REQUIRE(log.Draw("a b c |").ok());
   log.clock.Advance(std::chrono::milliseconds(50'000));
-  CHECK(*log.log().ApplyRetention() == 0);
+  CHECK(*log.ApplyRetention() == 0);
   log.clock.Advance(std::chrono::milliseconds(10'001));
-  CHECK(*log.log().ApplyRetention() == 1);
+  CHECK(*log.ApplyRetention() == 1);
   CHECK(log.offsets().start == 3);
   CHECK(log.offsets().end == 3);
   log.CrashPower(7);
@@ -251,8 +251,8 @@ TEST_CASE("Log: any other failed write fences the log for good, with the first e
   const absl::Status second = log.Append("b");
   CHECK(CodeOf(second) == ErrorCode::kStorageError);
   CHECK(MessageOf(second).find("input/output error") != std::string_view::npos);
-  CHECK(CodeOf(log.log().Trim(1)) == ErrorCode::kStorageError);
-  CHECK(CodeOf(log.log().ApplyRetention().status()) == ErrorCode::kStorageError);
+  CHECK(CodeOf(log.Trim(1)) == ErrorCode::kStorageError);
+  CHECK(CodeOf(log.ApplyRetention().status()) == ErrorCode::kStorageError);
   CHECK(CodeOf(log.log().Close().status()) == ErrorCode::kStorageError);
   CHECK(log.Readable() == "a");
 }

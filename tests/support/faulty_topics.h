@@ -139,8 +139,8 @@ class FaultyTopics {
     partition.Append(std::move(request));
     return outcome;
   }
-  static bool IsReady(const Outcome& outcome) {
-    return outcome.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  static bool IsReady(const Outcome& outcome, std::chrono::seconds within = std::chrono::seconds(0)) {
+    return outcome.wait_for(within) == std::future_status::ready;
   }
   static ErrorCode CodeOfOutcome(Outcome& outcome) { return CodeOf(outcome.get().status()); }
   // The values readers see, from the start.
@@ -159,6 +159,11 @@ class FaultyTopics {
     }
   }
 
+  // What the broker would have logged, from the beginning.
+  std::vector<std::string> lines() const {
+    const core::MutexLock lock(lines_mutex_);
+    return lines_;
+  }
   // The logs that the last restart had to look into.
   std::map<std::string, storage::RecoveryReport> recovered() const {
     const core::MutexLock lock(recovered_mutex_);
@@ -179,7 +184,10 @@ class FaultyTopics {
  private:
   absl::Status Start() {
     auto opened =
-        storage::DataDirectory::Open(files, clock, "/data", 16, boot_id_, [](const std::string&) {});
+        storage::DataDirectory::Open(files, clock, "/data", 16, boot_id_, [this](const std::string& line) {
+          const core::MutexLock lock(lines_mutex_);
+          lines_.push_back(line);
+        });
     if (!opened.ok()) return opened.status();
     directory = *std::move(opened);
     pool = std::make_unique<storage::FilePool>(2);
@@ -207,6 +215,8 @@ class FaultyTopics {
   }
 
   std::string boot_id_ = "boot";
+  mutable core::Mutex lines_mutex_;
+  std::vector<std::string> lines_ HEADRACE_GUARDED_BY(lines_mutex_);
   std::unique_ptr<SyncGate> gate_;
   mutable core::Mutex recovered_mutex_;
   std::map<std::string, storage::RecoveryReport> recovered_ HEADRACE_GUARDED_BY(recovered_mutex_);

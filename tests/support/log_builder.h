@@ -63,6 +63,8 @@ class TestLog {
   void CrashProcess();
   void CrashPower(std::uint64_t seed);
   void SetOptions(const storage::LogOptions& options);
+  absl::Status Trim(Offset offset) { return log_->Trim(offset, writer_); }
+  absl::StatusOr<std::size_t> ApplyRetention() { return log_->ApplyRetention(writer_); }
 
   storage::Log& log() { return *log_; }
   const storage::Log& log() const { return *log_; }
@@ -100,6 +102,7 @@ class TestLog {
   std::unique_ptr<storage::FileCache> cache_;
   std::unique_ptr<storage::LogEnvironment> environment_;
   std::unique_ptr<storage::Log> log_;
+  core::Mutex writer_;
   std::optional<storage::LogSummary> summary_;
   storage::RecoveryReport report_;
   std::vector<std::string> findings_;

@@ -1,6 +1,8 @@
 // Holds the syncs of a faulty file system until told to let them go.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -8,6 +10,32 @@
 #include "tests/support/faulty_file_system.h"
 
 namespace headrace::testing {
+
+// Stops the first operation that `stops` picks, until it is opened or gone. Thread: any.
+class OperationGate {
+ public:
+  explicit OperationGate(std::function<bool(const FileOperation&)> stops) : stops_(std::move(stops)) {}
+  ~OperationGate() { Open(); }
+
+  // For FaultyFileSystem::SetDecide.
+  Fault Decide(const FileOperation& operation) {
+    if (stops_(operation) && !arrived_.exchange(true)) {
+      arrived_.notify_all();
+      open_.wait(false);
+    }
+    return {};
+  }
+  void Await() const { arrived_.wait(false); }
+  void Open() {
+    open_.store(true);
+    open_.notify_all();
+  }
+
+ private:
+  const std::function<bool(const FileOperation&)> stops_;
+  std::atomic<bool> arrived_{false};
+  std::atomic<bool> open_{false};
+};
 
 // Stops every sync of a log's files until it is opened, and then ends it with `outcome`. Thread: any.
 class SyncGate {
