@@ -28,6 +28,15 @@ absl::StatusOr<std::unique_ptr<Log>> Log::Open(LogEnvironment& environment, std:
   return std::unique_ptr<Log>(new Log(std::move(state)));
 }
 
+std::unique_ptr<Log> Log::Unreadable(LogEnvironment& environment, std::string directory,
+                                     const absl::Status& error) {
+  auto state = std::make_unique<State>(environment, std::move(directory), LogOptions());
+  state->unreadable = true;
+  state->Fence(absl::Status(error.code(), absl::StrCat("it could not be opened: ", error.message())))
+      .IgnoreError();
+  return std::unique_ptr<Log>(new Log(std::move(state)));
+}
+
 absl::Status Log::State::OpenClean(const LogSummary& summary) {
   Offset next = summary.offsets.end;
   Segments opened(summary.segments.size());
@@ -92,6 +101,9 @@ absl::Status Log::State::FailedWrite(const absl::Status& error) {
 
 absl::Status Log::fenced() const {
   return state_->FenceStatus();
+}
+absl::Status Log::unreadable() const {
+  return state_->unreadable ? fenced() : absl::OkStatus();
 }
 void Log::Fence(const absl::Status& error) {
   state_->Fence(error).IgnoreError();

@@ -116,6 +116,10 @@ class Log {
                                                    const LogOptions& options,
                                                    const std::optional<LogSummary>& clean,
                                                    RecoveryReport* report);
+  // Stands for a log that Open could not open, so that the others go on without it: it is empty, takes no
+  // write, and refuses reads with `error`. Touches no file.
+  static std::unique_ptr<Log> Unreadable(LogEnvironment& environment, std::string directory,
+                                         const absl::Status& error);
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
@@ -175,6 +179,8 @@ class Log {
   LogOffsets offsets() const;
   // The error that fenced the log, or OK.
   absl::Status fenced() const;
+  // The same, if the log could not be opened; a fenced log can be read.
+  absl::Status unreadable() const;
 
   // The next whole batches at the cursor, at most `size_max` bytes but at least one batch, all of one
   // segment; the cursor moves behind them. An empty slice (length 0, no file): the cursor is at the high

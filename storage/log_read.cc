@@ -46,6 +46,7 @@ absl::StatusOr<Log::State::Standing> Log::State::Stand(const ReadCursor& cursor)
 }
 
 absl::StatusOr<FileSlice> Log::Read(ReadCursor& cursor, std::uint64_t size_max) const {
+  RETURN_IF_ERROR(unreadable());
   absl::StatusOr<FileSlice> slice = state_->ReadAt(cursor, size_max);
   // Compaction has replaced the segment between the look at the list and the open.
   while (absl::IsAborted(slice.status())) slice = state_->ReadAt(cursor, size_max);

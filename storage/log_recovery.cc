@@ -48,7 +48,7 @@ class Recovery {
   absl::Status LoadStart();
   absl::Status CheckBeginning();
   absl::Status DeleteBelowStart();
-  absl::Status LoadCheckpoint();
+  void LoadCheckpoint();
   // REQUIRES: there is a checkpoint.
   bool SameBoot() const;
   Start WhereToBegin();
@@ -153,10 +153,14 @@ absl::Status Recovery::DeleteBelowStart() {
   return deleted ? files_.SyncDirectory(*state_.directory) : absl::OkStatus();
 }
 
-absl::Status Recovery::LoadCheckpoint() {
-  ASSIGN_OR_RETURN(checkpoint_, ReadCheckpoint(files_, state_.PathOf("checkpoint")));
+void Recovery::LoadCheckpoint() {
+  auto stored = ReadCheckpoint(files_, state_.PathOf("checkpoint"));
+  if (stored.ok()) {
+    checkpoint_ = *std::move(stored);
+  } else {
+    state_.Report(absl::StrCat(stored.status().message(), "; without a checkpoint the whole log is read"));
+  }
   state_.checkpoint_sequence = checkpoint_.has_value() ? checkpoint_->sequence : 0;
-  return absl::OkStatus();
 }
 
 Recovery::Start Recovery::WhereToBegin() {
@@ -271,7 +275,7 @@ absl::Status Recovery::Run() {
   ASSIGN_OR_RETURN(const bool exists, ReadDirectory());
   if (!exists) return absl::OkStatus();
   RETURN_IF_ERROR(LoadStart());
-  RETURN_IF_ERROR(LoadCheckpoint());
+  LoadCheckpoint();
   RETURN_IF_ERROR(CheckBeginning());
   RETURN_IF_ERROR(DeleteBelowStart());
   const Start begin = WhereToBegin();

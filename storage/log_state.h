@@ -29,6 +29,7 @@ struct Log::State {
 
   LogEnvironment& environment;
   const std::shared_ptr<const std::string> directory;
+  bool unreadable = false;  // see Log::Unreadable; does not change
 
   // --- Readers and writer ---
   std::atomic<Offset> start{0};

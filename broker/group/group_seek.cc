@@ -45,7 +45,7 @@ absl::StatusOr<Topics> NamedTopics(const topic::TopicRegistry& topics, const See
 }
 
 absl::StatusOr<Offset> Resolve(const topic::Partition& partition, const SeekRequest& request) {
-  RETURN_IF_ERROR(partition.deleted_status());
+  RETURN_IF_ERROR(partition.readable_status());
   const storage::LogOffsets offsets = partition.offsets();
   switch (request.target) {
     case SeekTarget::kEarliest:

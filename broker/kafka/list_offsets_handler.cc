@@ -50,7 +50,7 @@ absl::StatusOr<Hit> FindOne(const Services& services, const std::string& topic,
                             const ListOffsetsRequest::Partition& asked) {
   ASSIGN_OR_RETURN(const auto partition, services.topics->FindPartition({}, topic, asked.index));
   RETURN_IF_ERROR(CheckLeaderEpoch(*partition, asked.current_leader_epoch));
-  RETURN_IF_ERROR(partition->deleted_status());
+  RETURN_IF_ERROR(partition->readable_status());
   return Find(services, *partition, asked.timestamp);
 }
 
@@ -77,7 +77,7 @@ absl::StatusOr<OffsetForLeaderEpochResponse::Partition> EndOfOne(
     const Services& services, const std::string& topic, const OffsetForLeaderEpochRequest::Partition& asked) {
   ASSIGN_OR_RETURN(const auto partition, services.topics->FindPartition({}, topic, asked.index));
   RETURN_IF_ERROR(CheckLeaderEpoch(*partition, asked.current_leader_epoch));
-  RETURN_IF_ERROR(partition->deleted_status());
+  RETURN_IF_ERROR(partition->readable_status());
   ASSIGN_OR_RETURN(const LeaderEpochCache epochs, partition->LeaderEpochs());
   return EndOf(*partition, epochs, asked.leader_epoch);
 }

@@ -15,7 +15,7 @@ absl::Status ListOne(Services& services, const ListOffsetsRequest::Partition& en
   answer->set_timestamp_ms(-1);
   ASSIGN_OR_RETURN(const auto partition,
                    FindPartition(services, entry.topic_id(), entry.topic(), entry.partition()));
-  RETURN_IF_ERROR(partition->deleted_status());
+  RETURN_IF_ERROR(partition->readable_status());
   const storage::LogOffsets offsets = partition->offsets();
   switch (entry.kind()) {
     case ListOffsetsRequest::START:

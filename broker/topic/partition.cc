@@ -37,6 +37,11 @@ absl::Status Partition::deleted_status() const {
   return MakeError(ErrorCode::kUnknownTopicOrPartition, absl::StrCat(name_, ": the topic was deleted"));
 }
 
+absl::Status Partition::readable_status() const {
+  RETURN_IF_ERROR(deleted_status());
+  return WithName(log_->unreadable(), name_);
+}
+
 absl::Status Partition::status() const {
   RETURN_IF_ERROR(deleted_status());
   return WithName(log_->fenced(), name_);
@@ -250,7 +255,7 @@ void Partition::FinishSync(const absl::StatusOr<storage::SyncPoint>& written, co
 
 absl::StatusOr<storage::FileSlice> Partition::Read(storage::ReadCursor& cursor,
                                                    std::uint64_t size_max) const {
-  RETURN_IF_ERROR(deleted_status());
+  RETURN_IF_ERROR(readable_status());
   absl::StatusOr<storage::FileSlice> slice = log_->Read(cursor, size_max);
   if (slice.ok()) return slice;
   RETURN_IF_ERROR(deleted_status());  // then that is why

@@ -90,8 +90,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   LeaderEpoch leader_epoch() const { return services_.leader_epoch; }
   // OK, or why nothing can be appended: deleted, fenced.
   absl::Status status() const;
-  // OK, or kUnknownTopicOrPartition: a fenced partition can still be read, a deleted one cannot.
-  absl::Status deleted_status() const;
+  // OK, or why nothing can be read: deleted, or its log could not be opened. A fenced one can be read.
+  absl::Status readable_status() const;
 
   // Blocking, for the file pool or an administrative thread.
   absl::Status Trim(Offset offset) HEADRACE_EXCLUDES(trim_mutex_, log_mutex_);
@@ -136,6 +136,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
   void PostNext();
   void ProduceNext() HEADRACE_EXCLUDES(produce_mutex_);
 
+  absl::Status deleted_status() const;
   absl::StatusOr<Placed> Stage(AppendRequest& request, AppendOutcome& outcome) HEADRACE_EXCLUDES(mutex_);
   absl::Status CheckOpen(bool internal) const;
   bool MayWriteInline() const HEADRACE_REQUIRES(mutex_);

@@ -1,4 +1,5 @@
 // The registry's file and the opening of what it names.
+#include <latch>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
@@ -47,31 +48,6 @@ std::string FormatLine(const Topic& topic) {
   return line + "\n";
 }
 
-// Waits until a number of jobs have ended, and keeps the first error.
-class Countdown {
- public:
-  explicit Countdown(std::size_t jobs) : left_(jobs) {}
-
-  void Done(absl::Status status) {
-    const core::MutexLock lock(mutex_);
-    if (status_.ok()) status_ = std::move(status);
-    if (--left_ == 0) ended_.notify_all();
-  }
-  absl::Status Wait() {
-    mutex_.lock();
-    while (left_ > 0) ended_.wait(mutex_);
-    absl::Status status = status_;
-    mutex_.unlock();
-    return status;
-  }
-
- private:
-  core::Mutex mutex_;
-  core::ConditionVariable ended_;
-  std::size_t left_ HEADRACE_GUARDED_BY(mutex_);
-  absl::Status status_ HEADRACE_GUARDED_BY(mutex_);
-};
-
 }  // namespace
 
 absl::Status TopicRegistry::Save(const TopicMap& topics) {
@@ -80,16 +56,18 @@ absl::Status TopicRegistry::Save(const TopicMap& topics) {
   return storage::ReplaceSmallFile(files_, directory_.path() + "/registry", kFormat, AsBytes(text));
 }
 
-absl::StatusOr<std::shared_ptr<Partition>> TopicRegistry::OpenPartition(const Topic& topic,
-                                                                        PartitionId number, bool fresh,
-                                                                        storage::RecoveryReport* report) {
+std::shared_ptr<Partition> TopicRegistry::OpenPartition(const Topic& topic, PartitionId number, bool fresh,
+                                                        storage::RecoveryReport* report) {
   const TopicPartition key{topic.id, number};
   // A fresh log has no directory yet, which is what an empty summary says.
   const std::optional<storage::LogSummary> summary =
       fresh ? std::optional<storage::LogSummary>(std::in_place) : directory_.SummaryOf(key);
-  ASSIGN_OR_RETURN(auto log, storage::Log::Open(directory_.environment(), directory_.LogPath(key),
-                                                topic.config.log, summary, report));
-  return std::make_shared<Partition>(absl::StrCat(topic.name, "-", number), std::move(log), topic.config,
+  auto log = storage::Log::Open(directory_.environment(), directory_.LogPath(key), topic.config.log, summary,
+                                report);
+  // One that is broken keeps no other from its readers.
+  if (!log.ok())
+    log = storage::Log::Unreadable(directory_.environment(), directory_.LogPath(key), log.status());
+  return std::make_shared<Partition>(absl::StrCat(topic.name, "-", number), *std::move(log), topic.config,
                                      services_);
 }
 
@@ -116,35 +94,35 @@ absl::Status TopicRegistry::Load(storage::FilePool& pool, const RecoveredFunctio
     topics.push_back(std::move(topic));
   }
   RETURN_IF_ERROR(directory_.QuarantineUnknown(known));
-  RETURN_IF_ERROR(OpenAll(topics, pool, recovered));
+  OpenAll(topics, pool, recovered);
   TopicMap by_name;
   for (auto& topic : topics) by_name.emplace(topic->name, std::move(topic));
   Publish(std::move(by_name));
   return absl::OkStatus();
 }
 
-absl::Status TopicRegistry::OpenAll(const std::vector<std::shared_ptr<Topic>>& topics,
-                                    storage::FilePool& pool, const RecoveredFunction& recovered) {
-  const auto open = [&](Topic& topic, std::size_t number) -> absl::Status {
+void TopicRegistry::OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, storage::FilePool& pool,
+                            const RecoveredFunction& recovered) {
+  std::ptrdiff_t count = 0;
+  for (const auto& topic : topics) count += std::ssize(topic->partitions);
+  std::latch left(count);
+  const auto open = [&](Topic& topic, std::size_t number) {
     storage::RecoveryReport report;
-    ASSIGN_OR_RETURN(topic.partitions[number],
-                     OpenPartition(topic, static_cast<PartitionId>(number), false, &report));
-    if (report.bytes_scanned > 0) recovered(topic.partitions[number]->name(), report);
-    return absl::OkStatus();
+    std::shared_ptr<Partition>& partition = topic.partitions[number];
+    partition = OpenPartition(topic, static_cast<PartitionId>(number), false, &report);
+    if (report.bytes_scanned > 0) recovered(partition->name(), report);
+    left.count_down();
   };
-  std::size_t jobs = 0;
-  for (const auto& topic : topics) jobs += topic->partitions.size();
-  Countdown countdown(jobs);
   for (const auto& topic : topics) {
     for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
       if (directory_.was_clean()) {  // nothing is read: faster here than handed to other threads
-        countdown.Done(open(*topic, i));
+        open(*topic, i);
       } else {
-        pool.Post([&countdown, &open, topic, i] { countdown.Done(open(*topic, i)); });
+        pool.Post([&open, topic, i] { open(*topic, i); });
       }
     }
   }
-  return countdown.Wait();
+  left.wait();
 }
 
 absl::StatusOr<std::vector<std::pair<TopicPartition, storage::LogSummary>>> TopicRegistry::CloseAll() {

@@ -126,8 +126,7 @@ absl::StatusOr<TopicPtr> TopicRegistry::Create(const CreateTopicOptions& options
   for (const auto& [key, value] : options.configs) RETURN_IF_ERROR(topic->config.Set(key, value));
   RETURN_IF_ERROR(topic->config.CheckTogether());
   for (std::uint32_t number = 0; number < options.partitions; ++number) {
-    ASSIGN_OR_RETURN(auto partition, OpenPartition(*topic, static_cast<PartitionId>(number), true, nullptr));
-    topic->partitions.push_back(std::move(partition));
+    topic->partitions.push_back(OpenPartition(*topic, static_cast<PartitionId>(number), true, nullptr));
   }
   if (options.validate_only) return topic;
   TopicMap topics;
@@ -156,8 +155,7 @@ absl::StatusOr<TopicPtr> TopicRegistry::Alter(const TopicId& id, const AlterTopi
   }
   while (topic->partitions.size() < wanted) {
     const auto number = static_cast<PartitionId>(topic->partitions.size());
-    ASSIGN_OR_RETURN(auto partition, OpenPartition(*topic, number, true, nullptr));
-    topic->partitions.push_back(std::move(partition));
+    topic->partitions.push_back(OpenPartition(*topic, number, true, nullptr));
   }
   if (options.validate_only) return topic;
   TopicMap topics;

@@ -103,10 +103,11 @@ class TopicRegistry {
   using TopicMap = std::map<std::string, TopicPtr, std::less<>>;
 
   absl::Status Save(const TopicMap& topics) HEADRACE_REQUIRES(change_mutex_);
-  absl::StatusOr<std::shared_ptr<Partition>> OpenPartition(const Topic& topic, PartitionId number, bool fresh,
-                                                           storage::RecoveryReport* report);
-  absl::Status OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, storage::FilePool& pool,
-                       const RecoveredFunction& recovered);
+  // One whose log cannot be opened refuses everything, and the others go on.
+  std::shared_ptr<Partition> OpenPartition(const Topic& topic, PartitionId number, bool fresh,
+                                           storage::RecoveryReport* report);
+  void OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, storage::FilePool& pool,
+               const RecoveredFunction& recovered);
   void Publish(TopicMap topics) HEADRACE_EXCLUDES(mutex_);
   absl::Status RemoveTree(const std::string& path);
 

@@ -180,7 +180,7 @@ TEST_CASE("Janitor: the deletion of a topic waits for its compaction to end, and
   limits.proceed = [&](std::uint64_t) {
     CHECK_FALSE(deleted.valid());  // asked no more once the topic is deleted
     deleted = std::async(std::launch::async, [&] { return topics.registry->Delete(id); });
-    CHECK(Eventually([&] { return !partition->deleted_status().ok(); }));
+    CHECK(Eventually([&] { return !partition->readable_status().ok(); }));
     CHECK(deleted.wait_for(Milliseconds(50)) == std::future_status::timeout);
     return true;
   };

@@ -128,7 +128,7 @@ TEST_CASE("Partition, durable: a failed sync fences it for good, with the first 
   REQUIRE(FaultyTopics::IsReady(later));
   CHECK_THAT(std::string(MessageOf(later.get().status())), Catch::Contains("first error"));
   CHECK_FALSE(partition->status().ok());
-  CHECK(partition->deleted_status().ok());
+  CHECK(partition->readable_status().ok());
   CHECK(FaultyTopics::Readable(*partition) == Values{"before"});
   CHECK_FALSE(partition->Close().ok());  // so that no clean marker can vouch for it
 }

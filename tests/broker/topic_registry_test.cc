@@ -360,3 +360,46 @@ TEST_CASE("TopicRegistry: after a crash what was not synced is looked into, afte
   CHECK(FaultyTopics::Readable(*topics.Find()) == Values{"a", "b"});
   CHECK(FaultyTopics::Append(*topics.Find(), MakeBatch({"c"})).get()->base_offset == 2);
 }
+
+TEST_CASE("TopicRegistry: a log that cannot be opened refuses everything, and the others go on") {
+  FaultyTopics topics;
+  for (const std::string name : {"broken", "whole"}) {
+    REQUIRE(FaultyTopics::Append(*topics.Create({}, name), MakeBatch({"a"})).get().ok());
+  }
+  const std::string directory = topics.directory->LogPath({topics.registry->Find("broken")->id, 0});
+  REQUIRE(topics
+              .Restart([directory](const FileOperation& operation) {
+                const bool hit = operation.kind == FileOperation::Kind::kLook && operation.path == directory;
+                return hit ? Fault{absl::InternalError("list: Input/output error")} : Fault{};
+              })
+              .ok());
+  CHECK(FaultyTopics::Readable(*topics.Find("whole")) == Values{"a"});
+  CHECK(FaultyTopics::Append(*topics.Find("whole"), MakeBatch({"b"})).get().ok());
+  const auto broken = topics.Find("broken");
+  CHECK_THAT(topics.lines().back(), Catch::Contains(directory) && Catch::Contains("Input/output error"));
+  storage::ReadCursor cursor;
+  cursor.offset = 1;  // not out of range: nobody knows the range
+  const auto read = broken->Read(cursor, 1);
+  CHECK(CodeOf(read.status()) == ErrorCode::kStorageError);
+  CHECK_THAT(Text(read.status()), Catch::Contains("broken-0") && Catch::Contains("Input/output error"));
+  CHECK(CodeOf(broken->readable_status()) == ErrorCode::kStorageError);
+  CHECK_FALSE(FaultyTopics::Append(*broken, MakeBatch({"b"})).get().ok());
+  CHECK_FALSE(broken->Trim(0).ok());
+  CHECK_FALSE(topics.registry->CloseAll().ok());  // no clean marker vouches for it
+  REQUIRE(topics.Restart().ok());
+  CHECK(FaultyTopics::Readable(*topics.Find("broken")) == Values{"a"});
+}
+
+TEST_CASE("TopicRegistry: a checkpoint that cannot be read is as good as none") {
+  FaultyTopics topics;
+  REQUIRE(FaultyTopics::Append(*topics.Create({}), MakeBatch({"a"})).get().ok());
+  REQUIRE(topics
+              .Restart([](const FileOperation& operation) {
+                const bool hit =
+                    operation.kind == FileOperation::Kind::kRead && operation.path.ends_with("/checkpoint");
+                return hit ? Fault{absl::InternalError("read: Input/output error")} : Fault{};
+              })
+              .ok());
+  CHECK(FaultyTopics::Readable(*topics.Find()) == Values{"a"});
+  CHECK(FaultyTopics::Append(*topics.Find(), MakeBatch({"b"})).get()->base_offset == 1);
+}

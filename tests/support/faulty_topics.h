@@ -72,10 +72,11 @@ class FaultyTopics {
   FaultyTopics(const FaultyTopics&) = delete;
   FaultyTopics& operator=(const FaultyTopics&) = delete;
 
-  // What a broker does at its start; everything of the run before is gone.
-  absl::Status Restart() {
+  // What a broker does at its start, with these faults; everything of the run before is gone.
+  absl::Status Restart(FaultyFileSystem::Decide faults = nullptr) {
     Stop();
     files.Heal();
+    files.SetDecide(std::move(faults));
     const absl::Status started = Start();
     if (!started.ok()) return started;
     {
