@@ -132,6 +132,10 @@ class Log {
   // `sent_crcs`: of each batch the CRC that its producer gave it; empty: the one it has.
   absl::Status Append(std::span<const ByteSpan> batches, std::span<const std::uint32_t> sent_crcs = {});
 
+  // Whether an append of this batch may do more than write to an open file: create a segment, with what goes
+  // with it, or read. Not for a reactor.
+  bool AppendMayBlock(const RecordBatchView& batch) const;
+
   // Everything written and not yet known to be on disk, as of now.
   SyncPoint UnsyncedPoint();
   // The point's files are on disk: records that, and writes a checkpoint and producer snapshot if due.

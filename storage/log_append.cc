@@ -165,6 +165,14 @@ absl::Status Log::Append(std::span<const ByteSpan> batches, std::span<const std:
   return absl::OkStatus();
 }
 
+bool Log::AppendMayBlock(const RecordBatchView& batch) const {
+  const State& state = *state_;
+  const std::shared_ptr<Segment> active = state.Active();
+  if (active == nullptr || !state.epochs_loaded) return true;
+  return state.MustRoll(state.environment.clock->WallNow()) ||
+         !Fits(active->written().position, active->base_offset(), batch, state.options.segment_size_max);
+}
+
 bool Log::State::MustRoll(TimestampMs now) const {
   const std::shared_ptr<Segment> active = Active();
   if (active == nullptr) return true;

@@ -86,11 +86,8 @@ absl::StatusOr<Partition::Placed> Partition::Stage(AppendRequest& request, Appen
   StampBatch(request.bytes, next_offset_, services_.leader_epoch);
   staged_producers_.Update(view, services_.clock->WallNow(), sent_crc);
   next_offset_ += view.last_offset_delta() + 1;
-  if (MayWriteInline() && log_mutex_.try_lock()) {
-    const absl::Status written = WriteInline(request.bytes, sent_crc);
-    if (!written.ok()) ResetStaging();
-    log_mutex_.unlock();
-    if (!written.ok()) return WithName(written, name_);
+  if (const std::optional<absl::Status> written = TryWriteInline(view, sent_crc)) {
+    if (!written->ok()) return WithName(*written, name_);
     return Placed::kInline;
   }
   Queue(request, request.bytes, outcome);
@@ -101,6 +98,17 @@ bool Partition::MayWriteInline() const {
   if (durable_.load(std::memory_order_relaxed) || group_writing_ || !queue_.empty()) return false;
   const std::int64_t began = sync_began_.load(std::memory_order_relaxed);
   return began == 0 || storage::MonotonicMs(*services_.clock) - began <= kSlowSyncMs;
+}
+
+std::optional<absl::Status> Partition::TryWriteInline(const RecordBatchView& batch, std::uint32_t sent_crc) {
+  if (!MayWriteInline() || !log_mutex_.try_lock()) return std::nullopt;
+  std::optional<absl::Status> written;
+  if (!log_->AppendMayBlock(batch)) {
+    written = WriteInline(batch.bytes(), sent_crc);
+    if (!written->ok()) ResetStaging();
+  }
+  log_mutex_.unlock();
+  return written;
 }
 
 absl::Status Partition::WriteInline(ByteSpan batch, std::uint32_t sent_crc) {
@@ -149,27 +157,35 @@ absl::StatusOr<storage::SyncPoint> Partition::WriteGroup(Group& group) {
     sent_crcs.push_back(staged.sent_crc);
     size += staged.bytes.size();
   }
+  const bool durable = durable_.load();
   absl::Status written;
   storage::SyncPoint point;
   {
     const core::MutexLock lock(log_mutex_);
     written = status();
     if (written.ok()) written = log_->Append(batches, sent_crcs);
-    if (written.ok()) point = durable_.load() ? log_->UnsyncedPoint() : log_->WrittenPoint();
+    if (written.ok()) point = durable ? log_->UnsyncedPoint() : log_->WrittenPoint();
   }
   if (!written.ok()) {
     if (CodeOf(written) == ErrorCode::kDiskFull) services_.disk->NoteFull();
     Rollback(written);
+  } else if (!durable) {
+    {
+      const core::MutexLock lock(mutex_);
+      unsynced_bytes_ += size;
+    }
+    FinishGroup(group, std::exchange(point, {}), absl::OkStatus());
+    group.clear();
   }
   const core::MutexLock lock(mutex_);
   group_writing_ = false;
   if (!written.ok()) return WithName(written, name_);
-  if (!durable_.load()) unsynced_bytes_ += size;
   return point;
 }
 
 void Partition::FinishGroup(Group& group, const absl::StatusOr<storage::SyncPoint>& written,
                             const absl::Status& synced) {
+  if (group.empty()) return;  // answered already
   const absl::Status outcome = written.ok() ? PublishGroup(*written, synced) : written.status();
   for (const Staged& staged : group) {
     if (outcome.ok()) {

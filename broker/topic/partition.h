@@ -58,9 +58,10 @@ struct PartitionServices {
 
 // How an append travels depends on the topic's durability (storage/README.md has the argument): a written
 // topic's batch is written on the caller's thread; a durable one's is given its offset there, and the flusher
-// writes, syncs, publishes and acknowledges it with its group. Owned by its Topic, by shared_ptr because
-// flush jobs and streams outlive a delete. Thread: any. Never blocks a reader, never syncs on the caller's
-// thread.
+// writes, syncs, publishes and acknowledges it with its group. The flusher writes for a written topic, too,
+// what may wait for the disk, such as a roll, and what comes behind it. Owned by its Topic, by shared_ptr
+// because flush jobs and streams outlive a delete. Thread: any. Never blocks a reader, never syncs on the
+// caller's thread.
 class Partition : public std::enable_shared_from_this<Partition> {
  public:
   Partition(std::string name, std::unique_ptr<storage::Log> log, const TopicConfig& config,
@@ -140,11 +141,15 @@ class Partition : public std::enable_shared_from_this<Partition> {
   absl::StatusOr<Placed> Stage(AppendRequest& request, AppendOutcome& outcome) HEADRACE_EXCLUDES(mutex_);
   absl::Status CheckOpen(bool internal) const;
   bool MayWriteInline() const HEADRACE_REQUIRES(mutex_);
+  // The outcome of a write on this thread; nullopt if the flusher must do it.
+  std::optional<absl::Status> TryWriteInline(const RecordBatchView& batch, std::uint32_t sent_crc)
+      HEADRACE_REQUIRES(mutex_) HEADRACE_EXCLUDES(log_mutex_);
   absl::Status WriteInline(ByteSpan batch, std::uint32_t sent_crc) HEADRACE_REQUIRES(mutex_, log_mutex_);
   void Queue(AppendRequest& request, ByteSpan bytes, const AppendOutcome& outcome) HEADRACE_REQUIRES(mutex_);
   void SubmitFlush() HEADRACE_REQUIRES(mutex_);
   void SubmitSync() HEADRACE_REQUIRES(mutex_);
-  // The flusher's two calls for one group.
+  // The flusher's two calls for one group. That of a written topic is answered by the first, since it has no
+  // sync to wait for, and before another batch can be written on its own thread.
   absl::StatusOr<storage::SyncPoint> WriteGroup(Group& group) HEADRACE_EXCLUDES(mutex_, log_mutex_);
   void FinishGroup(Group& group, const absl::StatusOr<storage::SyncPoint>& written,
                    const absl::Status& synced) HEADRACE_EXCLUDES(mutex_, log_mutex_);

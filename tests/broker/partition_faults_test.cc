@@ -2,11 +2,14 @@
 #include "broker/topic/partition.h"
 
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "protocol/core/error_code.h"
+#include "tests/support/await_flusher.h"
 #include "tests/support/faulty_topics.h"
 
 using namespace headrace;
+using headrace::testing::AwaitFlusher;
 using headrace::testing::Fault;
 using headrace::testing::FaultyTopics;
 using headrace::testing::FileOperation;
@@ -90,6 +93,43 @@ TEST_CASE("Partition, durable: with a group that met a full disk fails all that 
   CHECK(FaultyTopics::Readable(*partition) == Values{"safe", "next"});
 }
 
+TEST_CASE("Partition, written: no append makes a file on its caller's thread, and order holds over a roll") {
+  std::atomic<std::thread::id> caller{};
+  std::atomic<int> created{0};
+  std::atomic<int> created_by_caller{0};
+  FaultyTopics topics;
+  const auto partition = topics.Create({{"durability", "written"}, {"segment.bytes", "65536"}});
+  topics.files.SetDecide([&](const FileOperation& operation) {
+    if (operation.kind != Kind::kCreate || !operation.path.ends_with(".log")) return Fault{};
+    ++created;
+    if (std::this_thread::get_id() == caller.load()) ++created_by_caller;
+    return Fault{};
+  });
+  caller.store(std::this_thread::get_id());
+  std::vector<Offset> answered;
+  core::Mutex mutex;
+  std::vector<FaultyTopics::Outcome> outcomes;
+  Values sent;
+  for (int i = 0; i < 40; ++i) {
+    sent.push_back(std::to_string(i) + std::string(10'000, '.'));
+    outcomes.push_back(
+        FaultyTopics::Append(*partition, MakeBatch({sent.back()}), [&](const FaultyTopics::Result& result) {
+          const core::MutexLock lock(mutex);
+          answered.push_back(result.ok() ? result->base_offset : -1);
+        }));
+    if (i % 8 == 7) outcomes.back().wait();
+  }
+  for (auto& outcome : outcomes) outcome.wait();
+  CHECK(created.load() >= 6);
+  CHECK(created_by_caller.load() == 0);
+  CHECK(std::is_sorted(answered.begin(), answered.end()));
+  CHECK(answered.size() == sent.size());
+  CHECK(FaultyTopics::Readable(*partition) == sent);
+  // With nothing to be made it is written where it was called.
+  AwaitFlusher(*topics.flusher);
+  CHECK(FaultyTopics::IsReady(FaultyTopics::Append(*partition, MakeBatch({"small"}))));
+}
+
 TEST_CASE("Partition: the broker's own topics use the reserve that others are refused") {
   FaultyTopics topics;
   const auto partition = topics.Create({});
@@ -139,6 +179,7 @@ TEST_CASE("Partition: a failed sync fences it whatever it failed of, a full disk
     FaultyTopics topics;
     const auto partition = topics.Create({{"durability", durability}});
     REQUIRE(FaultyTopics::Append(*partition, MakeBatch({"before"})).get().ok());
+    AwaitFlusher(*topics.flusher);
     SyncGate& gate = topics.HoldSyncs(absl::ResourceExhaustedError("sync: No space left on device"));
     const WakeCounter wakes(*partition);
     auto unsure = FaultyTopics::Append(*partition, MakeBatch({"unsure"}));

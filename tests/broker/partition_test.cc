@@ -6,9 +6,11 @@
 #include <thread>
 
 #include "protocol/core/error_code.h"
+#include "tests/support/await_flusher.h"
 #include "tests/support/faulty_topics.h"
 
 using namespace headrace;
+using headrace::testing::AwaitFlusher;
 using headrace::testing::BatchOptions;
 using headrace::testing::FaultyTopics;
 using headrace::testing::MakeBatch;
@@ -29,13 +31,15 @@ std::string Numbered(int producer, std::int32_t number) {
 TEST_CASE("Partition, written: readable when Append returns, and without any sync") {
   FaultyTopics topics;
   const auto partition = topics.Create({{"durability", "written"}});
-  auto outcome = FaultyTopics::Append(*partition, MakeBatch({"a", "b"}));
+  REQUIRE(FaultyTopics::Append(*partition, MakeBatch({"a"})).get().ok());  // makes the log's files
+  AwaitFlusher(*topics.flusher);
+  auto outcome = FaultyTopics::Append(*partition, MakeBatch({"b", "c"}));
   REQUIRE(FaultyTopics::IsReady(outcome));
-  CHECK(outcome.get()->base_offset == 0);
-  CHECK(partition->offsets().high_watermark == 2);
-  CHECK(FaultyTopics::Readable(*partition) == Values{"a", "b"});
+  CHECK(outcome.get()->base_offset == 1);
+  CHECK(partition->offsets().high_watermark == 3);
+  CHECK(FaultyTopics::Readable(*partition) == Values{"a", "b", "c"});
   CHECK(topics.flusher->sync_count() == 0);
-  CHECK(FaultyTopics::Append(*partition, MakeBatch({"c"})).get()->base_offset == 2);
+  CHECK(FaultyTopics::Append(*partition, MakeBatch({"d"})).get()->base_offset == 3);
 }
 
 TEST_CASE("Partition, durable: neither acknowledged nor readable before its sync has ended") {
@@ -200,6 +204,7 @@ TEST_CASE("Partition: those who wait are woken once for each move of the high wa
   SECTION("not for a duplicate, nor for what is refused") {
     const auto partition = topics.Create({{"durability", "written"}});
     REQUIRE(FaultyTopics::Append(*partition, Sequenced(0)).get().ok());
+    AwaitFlusher(*topics.flusher);
     const WakeCounter wakes(*partition);
     REQUIRE(FaultyTopics::Append(*partition, Sequenced(0)).get().ok());
     REQUIRE_FALSE(FaultyTopics::Append(*partition, Sequenced(9)).get().ok());
@@ -232,6 +237,7 @@ TEST_CASE("Partition: Trim raises the start for good, tells those who wait, and 
   for (const char* value : {"a", "b", "c", "d"}) {
     REQUIRE(FaultyTopics::Append(*partition, MakeBatch({value})).get().ok());
   }
+  AwaitFlusher(*topics.flusher);
   const WakeCounter wakes(*partition);
   REQUIRE(partition->Trim(2).ok());
   CHECK(wakes.count() == 1);

@@ -5,10 +5,12 @@
 #include <thread>
 
 #include "broker/topic/partition.h"
+#include "tests/support/await_flusher.h"
 #include "tests/support/test_topics.h"
 
 using namespace headrace;
 using namespace headrace::topic;
+using headrace::testing::AwaitFlusher;
 using headrace::testing::BatchOptions;
 using headrace::testing::MakeBatch;
 using headrace::testing::TestTopics;
@@ -80,9 +82,11 @@ TEST_CASE("Produce: with five in flight, one that needs no preparation does not 
 TEST_CASE("Produce: one that needs no preparation, alone, is appended at once") {
   TestTopics topics(1);
   const auto partition = topics.Create({{"durability", "written"}, {"compression.type", "lz4"}});
+  REQUIRE(TestTopics::Produce(*partition, MakeBatch({"a"}, {.compression = Compression::kLz4})).ok());
+  AwaitFlusher(topics.flusher);
   HeldPool held(topics.pool);
   CHECK(IsReady(TestTopics::Send(*partition, Numbered(0, 0, Compression::kLz4))));
-  CHECK(partition->offsets().end == 2);
+  CHECK(partition->offsets().end == 3);
   held.Release();
 }
 

@@ -4,11 +4,13 @@
 #include "broker/topic/partition.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/record_iterator.h"
+#include "tests/support/await_flusher.h"
 #include "tests/support/test_topics.h"
 
 using namespace headrace;
 using namespace headrace::topic;
 using Catch::Contains;
+using headrace::testing::AwaitFlusher;
 using headrace::testing::BatchOptions;
 using headrace::testing::MakeBatch;
 using headrace::testing::TestTopics;
@@ -73,16 +75,20 @@ TEST_CASE("Produce: by default a batch is appended as it was sent") {
   const auto partition = topics.Create({{"durability", "written"}});
   BatchOptions options;
   options.compression = Compression::kZstd;
-  const std::vector<std::byte> batch = MakeBatch({"a", "b"}, options);
+  REQUIRE(TestTopics::Produce(*partition, MakeBatch({"first"})).ok());  // makes the log's files
+  AwaitFlusher(topics.flusher);
+  REQUIRE(partition->Trim(1).ok());
+  std::vector<std::byte> batch = MakeBatch({"a", "b"}, options);
   auto outcome = TestTopics::Send(*partition, batch);
   // On the caller's thread: no hop.
   REQUIRE(outcome.wait_for(std::chrono::seconds(0)) == std::future_status::ready);
   const auto result = outcome.get();
   REQUIRE(result.ok());
-  CHECK(result->base_offset == 0);
+  CHECK(result->base_offset == 1);
   CHECK(result->record_count == 2);
   CHECK(result->log_append_time == -1);
-  CHECK(result->log_start_offset == 0);
+  CHECK(result->log_start_offset == 1);
+  StampBatch(batch, 1, 0);
   CHECK(TestTopics::Readable(*partition) == batch);
 }
 
