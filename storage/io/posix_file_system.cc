@@ -46,7 +46,7 @@ absl::Status Error(std::string_view call, const std::string& path, const std::st
     case EDQUOT:
       return absl::ResourceExhaustedError(text);
     case EFBIG:
-      return absl::ResourceExhaustedError(text + " (the limit of a file's size is reached)");
+      return absl::InternalError(text + " (the limit of a file's size is reached)");
     case ENOENT:
       return absl::NotFoundError(text);
     case EEXIST:

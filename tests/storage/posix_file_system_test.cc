@@ -259,7 +259,7 @@ TEST_CASE("PosixFileSystem: a short write goes on; the limit of a file's size is
   const std::array<ByteSpan, 2> pieces{AsBytes("head"), AsBytes(large)};
   // The kernel writes what fits and returns short; the next write fails.
   const absl::Status status = file->WriteAt(kLimit - 4'096, pieces);
-  CHECK(absl::IsResourceExhausted(status));
+  CHECK(absl::IsInternal(status));  // other room on the disk is no help
   CHECK_THAT(TextOf(status), Contains(directory / "f") && Contains("limit of a file's size"));
   CHECK(*file->Size() == kLimit);
   REQUIRE(file->WriteAt(kLimit - 8'196, pieces).ok());
