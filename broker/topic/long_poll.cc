@@ -13,28 +13,32 @@ LongPoll::LongPoll(std::shared_ptr<core::Scheduler> scheduler, std::vector<ReadT
       done_(std::move(done)) {}
 
 void LongPoll::Start(std::chrono::steady_clock::time_point deadline, bool may_wait) {
-  if (ReadAll() || !may_wait) return Finish();
+  reads_.resize(targets_.size());
+  for (std::size_t i = 0; i < targets_.size(); ++i) ReadOne(i);
+  if (IsEnough() || !may_wait) return Finish();
   timer_ = scheduler_->StartTimer(deadline, [self = shared_from_this()] {
     self->timer_ = 0;
-    if (self->finished_) return;
-    self->ReadAll();
     self->Finish();
   });
-  Wait();
+  waits_.resize(targets_.size());
+  for (std::size_t i = 0; i < targets_.size(); ++i) Wait(i);
+  if (IsEnough()) Finish();
 }
 
-bool LongPoll::ReadAll() {
-  reads_.assign(targets_.size(), {});
-  total_ = 0;
-  bool failed = false;
-  for (std::size_t i = 0; i < targets_.size(); ++i) {
-    ReadOne(targets_[i], reads_[i]);
-    failed = failed || !reads_[i].status.ok();
-  }
-  return failed || total_ >= limits_.size_min;
+bool LongPoll::IsEnough() const {
+  return failed_ || total_ >= limits_.size_min;
 }
 
-void LongPoll::ReadOne(const ReadTarget& target, PartitionRead& read) {
+void LongPoll::ReadOne(std::size_t index) {
+  const ReadTarget& target = targets_[index];
+  PartitionRead& read = reads_[index];
+  total_ -= read.size;
+  read = {};
+  Read(target, read);
+  failed_ = failed_ || !read.status.ok();
+}
+
+void LongPoll::Read(const ReadTarget& target, PartitionRead& read) {
   read.status = target.partition.status();
   if (!read.status.ok()) return;
   const Partition& partition = **target.partition;
@@ -57,33 +61,24 @@ void LongPoll::ReadOne(const ReadTarget& target, PartitionRead& read) {
   read.offsets = partition.offsets();
 }
 
-// Registers everywhere, then looks once more: what came in between would wake nobody.
-void LongPoll::Wait() {
-  Leave();
-  const std::uint64_t round = ++round_;
-  for (const ReadTarget& target : targets_) {
-    waits_.push_back((*target.partition)->waiters().Add([self = shared_from_this(), round] {
-      self->scheduler_->Post([self, round] { self->Wake(round); });
-    }));
-  }
-  if (ReadAll()) Finish();
+// Registers, then looks once more: what came in between would wake nobody.
+void LongPoll::Wait(std::size_t index) {
+  waits_[index] = (*targets_[index].partition)->waiters().Add([self = shared_from_this(), index] {
+    self->scheduler_->Post([self, index] { self->Wake(index); });
+  });
+  ReadOne(index);
 }
 
-void LongPoll::Wake(std::uint64_t round) {
-  if (finished_ || round != round_) return;
-  if (ReadAll()) return Finish();
-  Wait();
-}
-
-void LongPoll::Leave() {
-  for (std::size_t i = 0; i < waits_.size(); ++i) (*targets_[i].partition)->waiters().Remove(waits_[i]);
-  waits_.clear();
+void LongPoll::Wake(std::size_t index) {
+  if (finished_) return;
+  Wait(index);
+  if (IsEnough()) Finish();
 }
 
 void LongPoll::Finish() {
   if (std::exchange(finished_, true)) return;
   if (timer_ != 0) scheduler_->CancelTimer(timer_);
-  Leave();
+  for (std::size_t i = 0; i < waits_.size(); ++i) (*targets_[i].partition)->waiters().Remove(waits_[i]);
   done_(std::move(reads_));
 }
 

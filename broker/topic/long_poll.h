@@ -34,8 +34,8 @@ struct LongPollLimits {
 };
 
 // Limits bound whole batches from above, but the first batch of all goes whole whatever they say (KIP-74). An
-// error at any partition ends the wait at once. Lives as long as somebody waits for it; on the scheduler's
-// thread, but for the wake-ups, which post to it.
+// error at any partition ends the wait at once. What moves is read again, alone. Lives as long as somebody
+// waits for it; on the scheduler's thread, but for the wake-ups, which post to it.
 class LongPoll : public std::enable_shared_from_this<LongPoll> {
  public:
   // Called once, with one entry for each target, in order.
@@ -48,12 +48,13 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
   void Start(std::chrono::steady_clock::time_point deadline, bool may_wait);
 
  private:
-  // Reads every partition anew; whether that is enough to answer.
-  bool ReadAll();
-  void ReadOne(const ReadTarget& target, PartitionRead& read);
-  void Wait();
-  void Wake(std::uint64_t round);
-  void Leave();
+  // Whether there is something to answer.
+  bool IsEnough() const;
+  // Reads one target anew, within what the others leave of the limits.
+  void ReadOne(std::size_t index);
+  void Read(const ReadTarget& target, PartitionRead& read);
+  void Wait(std::size_t index);
+  void Wake(std::size_t index);
   void Finish();
 
   const std::shared_ptr<core::Scheduler> scheduler_;
@@ -62,9 +63,9 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
   const Done done_;
   std::vector<PartitionRead> reads_;
   std::uint64_t total_ = 0;  // bytes read
+  bool failed_ = false;      // at one of them at least
   core::TimerId timer_ = 0;
-  std::vector<Waiters::Id> waits_;
-  std::uint64_t round_ = 0;  // of waiting: a wake-up of an earlier one is late
+  std::vector<Waiters::Id> waits_;  // one for each target, once it waits
   bool finished_ = false;
 };
 

@@ -1,6 +1,5 @@
 #include "broker/topic/waiters.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace headrace::topic {
@@ -10,7 +9,7 @@ Waiters::Id Waiters::Add(std::function<void()> wake) {
   {
     const core::MutexLock lock(mutex_);
     id = next_id_++;
-    waiters_.push_back({id, std::move(wake)});
+    waiters_.emplace_hint(waiters_.end(), id, std::move(wake));
     any_.store(true, std::memory_order_seq_cst);
   }
   std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -19,19 +18,19 @@ Waiters::Id Waiters::Add(std::function<void()> wake) {
 
 void Waiters::Remove(Id id) {
   const core::MutexLock lock(mutex_);
-  std::erase_if(waiters_, [id](const Waiter& waiter) { return waiter.id == id; });
+  waiters_.erase(id);
 }
 
 void Waiters::WakeAll() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!any_.load(std::memory_order_seq_cst)) return;
-  std::vector<Waiter> woken;
+  std::map<Id, std::function<void()>> woken;
   {
     const core::MutexLock lock(mutex_);
     any_.store(false, std::memory_order_seq_cst);
     woken.swap(waiters_);
   }
-  for (const Waiter& waiter : woken) waiter.wake();
+  for (const auto& [id, wake] : woken) wake();
 }
 
 }  // namespace headrace::topic

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <vector>
+#include <map>
 
 #include "protocol/core/mutex.h"
 
@@ -24,17 +24,12 @@ class Waiters {
   void WakeAll() HEADRACE_EXCLUDES(mutex_);
 
  private:
-  struct Waiter {
-    Id id;
-    std::function<void()> wake;
-  };
-
   // Sequentially consistent against the high watermark's store: either the waker sees the waiter, or the
   // waiter's second look sees the new high watermark.
   std::atomic<bool> any_{false};
   core::Mutex mutex_;
   Id next_id_ HEADRACE_GUARDED_BY(mutex_) = 1;
-  std::vector<Waiter> waiters_ HEADRACE_GUARDED_BY(mutex_);
+  std::map<Id, std::function<void()>> waiters_ HEADRACE_GUARDED_BY(mutex_);  // the first to come is first
 };
 
 }  // namespace headrace::topic
