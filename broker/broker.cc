@@ -14,6 +14,7 @@
 #include "broker/native/native_session.h"
 #include "broker/net/server.h"
 #include "broker/version.h"
+#include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
 #include "protocol/native/frame.h"
 
@@ -77,7 +78,8 @@ absl::Status Broker::OpenStorage() {
                        files_, clock_, config_.data, config_.open_files_max, storage::ReadBootId(),
                        [log](const std::string& finding) { log->warn("{}", finding); }));
   if (!directory_->was_clean()) log->warn("{} was not closed cleanly: recovering", config_.data);
-  disk_ = std::make_unique<topic::DiskGuard>(files_, config_.data);
+  disk_ = std::make_unique<topic::DiskGuard>(files_, config_.data, directory_->environment().ballast,
+                                             [log](const std::string& line) { log->warn("{}", line); });
   pool_ = std::make_unique<storage::FilePool>(config_.file_threads);
   flusher_ = std::make_unique<storage::Flusher>(files_, *pool_);
   topic::PartitionServices services;
@@ -227,7 +229,11 @@ absl::Status Broker::Stop() {
   pool_.reset();
   absl::Status status;
   auto summaries = registry_->CloseAll();
-  status = summaries.ok() ? directory_->MarkClean(*summaries) : summaries.status();
+  status = summaries.status();
+  if (status.ok()) {
+    const absl::Status marked = directory_->MarkClean(*summaries);
+    if (!marked.ok()) spdlog::warn("the next start looks into every log: {}", MessageOf(marked));
+  }
   server_.reset();
   return status;
 }

@@ -17,8 +17,8 @@ constexpr std::uint32_t kCleanFormat = 1;
 constexpr std::size_t kMetaSize = 8;  // leader epoch (4), size of the cluster id (4), cluster id
 
 // The directory's names that are not logs.
-const std::set<std::string, std::less<>> kOwnNames = {"lock",         "meta",   "clean",     "registry",
-                                                      "producer_ids", "topics", "quarantine"};
+const std::set<std::string, std::less<>> kOwnNames = {"lock",     "meta",         "clean",  "ballast",
+                                                      "registry", "producer_ids", "topics", "quarantine"};
 
 // Only names exactly as LogPath writes them: another spelling ("01", capitals) is another directory.
 std::optional<TopicId> TopicOf(const DirectoryEntry& entry) {
@@ -44,7 +44,8 @@ std::string ReadBootId() {
   return id;
 }
 
-DataDirectory::DataDirectory(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}
+DataDirectory::DataDirectory(FileSystem& files, std::string path)
+    : files_(files), path_(std::move(path)), ballast_(files, path_ + "/ballast") {}
 DataDirectory::~DataDirectory() = default;
 
 absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
@@ -59,6 +60,7 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
   environment.files = &files;
   environment.clock = &clock;
   environment.cache = directory->cache_.get();
+  environment.ballast = &directory->ballast_;
   environment.boot_id = std::move(boot_id);
   environment.quarantine = directory->path_ + "/quarantine";
   environment.report = std::move(report);
@@ -67,6 +69,8 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(
   RETURN_IF_ERROR(files.CreateDirectory(environment.quarantine));
   RETURN_IF_ERROR(files.SyncDirectory(directory->path_));
   RETURN_IF_ERROR(directory->ReadClean());
+  directory->ballast_.Fill();
+  if (!directory->was_clean_) RETURN_IF_ERROR(directory->RaiseLeaderEpoch());
   return directory;
 }
 
@@ -122,7 +126,17 @@ absl::Status DataDirectory::WriteMeta() {
   StoreBigEndian(content.data() + 4, static_cast<std::uint32_t>(meta_.cluster_id.size()));
   const ByteSpan id = AsBytes(meta_.cluster_id);
   content.insert(content.end(), id.begin(), id.end());
-  return ReplaceSmallFile(files_, path_ + "/meta", DataDirectoryMeta::kFormat, content);
+  return Replace("meta", DataDirectoryMeta::kFormat, content);
+}
+
+absl::Status DataDirectory::RaiseLeaderEpoch() {
+  ++meta_.leader_epoch;
+  return WriteMeta();
+}
+
+absl::Status DataDirectory::Replace(std::string_view name, std::uint32_t format, ByteSpan content) {
+  const std::string path = absl::StrCat(path_, "/", std::string(name));
+  return ballast_.Lighten([&] { return ReplaceSmallFile(files_, path, format, content); });
 }
 
 absl::Status DataDirectory::ReadClean() {
@@ -141,9 +155,7 @@ absl::Status DataDirectory::ReadClean() {
     RETURN_IF_ERROR(files_.Remove(path));
     RETURN_IF_ERROR(files_.SyncDirectory(path_));
   }
-  if (was_clean_) return absl::OkStatus();
-  ++meta_.leader_epoch;
-  return WriteMeta();
+  return absl::OkStatus();
 }
 
 std::string DataDirectory::LogPath(const TopicPartition& partition) const {
@@ -250,7 +262,7 @@ std::uint64_t DataDirectory::ReserveOf(const DiskSpace& space) {
 }
 
 absl::Status DataDirectory::MarkClean(const std::vector<std::pair<TopicPartition, LogSummary>>& logs) {
-  return ReplaceSmallFile(files_, path_ + "/clean", kCleanFormat, SerializeManifest(logs));
+  return Replace("clean", kCleanFormat, SerializeManifest(logs));
 }
 
 }  // namespace headrace::storage

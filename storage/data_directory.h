@@ -4,10 +4,10 @@
 //   <data>/meta                 format number, cluster id, leader epoch; not disposable
 //   <data>/clean                what a clean shutdown knew of every log; removed first at start
 //   <data>/topics/<topic id>/<partition>/   one log each
+//   <data>/ballast              space that is given up when the disk is full (storage/io/ballast.h)
 //   <data>/quarantine/          whatever was cut or not understood; never deleted by the broker
 //
-// Other parts keep small files of their own beside these (the topic registry, producer-id blocks) by
-// ReadSmallFile and ReplaceSmallFile.
+// Other parts keep small files of their own beside these (the topic registry, producer-id blocks).
 #pragma once
 
 #include <map>
@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "storage/io/ballast.h"
 #include "storage/io/file_cache.h"
 #include "storage/log.h"
 
@@ -48,6 +49,9 @@ class DataDirectory {
   LogEnvironment& environment() { return environment_; }
   FileCache& cache() { return *cache_; }
 
+  // ReplaceSmallFile for a file of the directory's own; on a full disk with the ballast's space.
+  absl::Status Replace(std::string_view name, std::uint32_t format, ByteSpan content);
+
   std::string LogPath(const TopicPartition& partition) const;
   // What the clean shutdown knew of this log; nullopt after an unclean one: then it must be recovered.
   std::optional<LogSummary> SummaryOf(const TopicPartition& partition) const;
@@ -73,6 +77,7 @@ class DataDirectory {
   absl::Status ReadMeta();
   absl::Status WriteMeta();
   absl::Status ReadClean();
+  absl::Status RaiseLeaderEpoch();
   // A name in quarantine that neither a file nor a reason has.
   absl::StatusOr<std::string> FreeQuarantinePath(const std::string& path);
   absl::Status WriteReason(const std::string& path, const std::string& reason);
@@ -84,6 +89,7 @@ class DataDirectory {
   std::string path_;
   std::unique_ptr<FileLock> lock_;
   std::unique_ptr<FileCache> cache_;
+  Ballast ballast_;
   DataDirectoryMeta meta_;
   bool was_clean_ = false;
   std::map<TopicPartition, LogSummary> summaries_;

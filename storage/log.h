@@ -25,6 +25,7 @@
 
 namespace headrace::storage {
 
+class Ballast;
 class FileCache;
 class IndexCache;
 class Segment;
@@ -44,8 +45,9 @@ struct LogEnvironment {
   FileSystem* files = nullptr;
   Clock* clock = nullptr;
   FileCache* cache = nullptr;
-  std::string boot_id;     // of the running kernel; empty if unknown
-  std::string quarantine;  // directory for what is cut or not understood
+  Ballast* ballast = nullptr;  // may be none
+  std::string boot_id;         // of the running kernel; empty if unknown
+  std::string quarantine;      // directory for what is cut or not understood
   // Called with one line per finding worth an operator's eye (torn tail cut, damage, quarantine). Any thread.
   std::function<void(const std::string&)> report;
   // Indexes of sealed segments, loaded on demand within a fixed amount of memory.

@@ -99,6 +99,9 @@ struct Log::State {
   std::uint64_t NextCheckpointSequence();
   void WriteFirstCheckpoint(Offset base_offset);
   absl::Status SyncCheckpoint();
+  // For the next start, which does without if they cannot be written.
+  void StoreProducers();
+  absl::Status StoreEpochs();
   absl::Status SyncDirectories();
 
   // log.cc

@@ -133,6 +133,30 @@ absl::Status Log::State::SyncDirectories() {
   return absl::OkStatus();
 }
 
+void Log::State::StoreProducers() {
+  if (producers.size() == 0) return;
+  const absl::Status written =
+      WriteDisposableFile(*environment.files, PathOf("producers"), producers.Serialize(end.load()));
+  if (written.ok()) return;
+  Report(absl::StrCat(*directory, ": the next start reads the log for its producers: ", written.message()));
+}
+
+absl::Status Log::State::StoreEpochs() {
+  if (!epochs_changed) return absl::OkStatus();
+  const std::string path = PathOf("leader_epochs");
+  // After a clean start nothing tells an old file from this one, so this one is on disk, or none is.
+  absl::Status stored = WriteDisposableFile(*environment.files, path, epochs.Serialize());
+  if (stored.ok()) stored = SyncDisposableFile(*environment.files, path);
+  if (!stored.ok()) {
+    Report(absl::StrCat(*directory, ": the next start reads the log for its epochs: ", stored.message()));
+    const absl::Status removed = environment.files->Remove(path);
+    if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  }
+  RETURN_IF_ERROR(environment.files->SyncDirectory(*directory));
+  epochs_changed = false;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<LogSummary> Log::Close() {
   State& state = *state_;
   RETURN_IF_ERROR(fenced());
@@ -151,18 +175,8 @@ absl::StatusOr<LogSummary> Log::Close() {
     summary.segments.push_back(segment->Summary());
   }
   summary.has_producers = state.producers.size() > 0;
-  if (summary.has_producers) {
-    const std::vector<std::byte> snapshot = state.producers.Serialize(summary.offsets.end);
-    RETURN_IF_ERROR(WriteDisposableFile(*state.environment.files, state.PathOf("producers"), snapshot));
-  }
-  if (state.epochs_changed) {
-    // After a clean start nothing tells an old file from this one, so this one must be on disk.
-    RETURN_IF_ERROR(WriteDisposableFile(*state.environment.files, state.PathOf("leader_epochs"),
-                                        state.epochs.Serialize()));
-    RETURN_IF_ERROR(SyncDisposableFile(*state.environment.files, state.PathOf("leader_epochs")));
-    RETURN_IF_ERROR(state.environment.files->SyncDirectory(*state.directory));
-    state.epochs_changed = false;
-  }
+  state.StoreProducers();
+  RETURN_IF_ERROR(state.StoreEpochs());
   return summary;
 }
 

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
-#include "storage/io/small_file.h"
+#include "storage/io/ballast.h"
 #include "storage/log_state.h"
 #include "storage/retention.h"
 #include "storage/start_offset.h"
@@ -14,7 +14,8 @@ namespace headrace::storage {
 
 absl::Status Log::State::RaiseStart(Offset offset, core::Mutex& writer) {
   RETURN_IF_ERROR(SyncNames(writer));
-  const absl::Status stored = WriteStartOffset(*environment.files, PathOf(kStartOffsetFile), offset);
+  const auto store = [&] { return WriteStartOffset(*environment.files, PathOf(kStartOffsetFile), offset); };
+  const absl::Status stored = environment.ballast == nullptr ? store() : environment.ballast->Lighten(store);
   if (!stored.ok()) return FailedWrite(stored);
   {
     const core::MutexLock writing(writer);

@@ -114,7 +114,7 @@ std::optional<absl::Status> Partition::TryWriteInline(const RecordBatchView& bat
 absl::Status Partition::WriteInline(ByteSpan batch, std::uint32_t sent_crc) {
   const absl::Status written = log_->Append({&batch, 1}, {&sent_crc, 1});
   if (!written.ok()) {
-    if (CodeOf(written) == ErrorCode::kDiskFull) services_.disk->NoteFull();
+    if (CodeOf(written) == ErrorCode::kDiskFull) services_.disk->NoteFull(written);
     return written;
   }
   log_->Publish(log_->WrittenPoint());
@@ -167,7 +167,7 @@ absl::StatusOr<storage::SyncPoint> Partition::WriteGroup(Group& group) {
     if (written.ok()) point = durable ? log_->UnsyncedPoint() : log_->WrittenPoint();
   }
   if (!written.ok()) {
-    if (CodeOf(written) == ErrorCode::kDiskFull) services_.disk->NoteFull();
+    if (CodeOf(written) == ErrorCode::kDiskFull) services_.disk->NoteFull(written);
     Rollback(written);
   } else if (!durable) {
     {

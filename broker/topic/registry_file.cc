@@ -53,7 +53,7 @@ std::string FormatLine(const Topic& topic) {
 absl::Status TopicRegistry::Save(const TopicMap& topics) {
   std::string text;
   for (const auto& [name, topic] : topics) text += FormatLine(*topic);
-  return storage::ReplaceSmallFile(files_, directory_.path() + "/registry", kFormat, AsBytes(text));
+  return directory_.Replace("registry", kFormat, AsBytes(text));
 }
 
 std::shared_ptr<Partition> TopicRegistry::OpenPartition(const Topic& topic, PartitionId number, bool fresh,

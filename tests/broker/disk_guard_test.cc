@@ -56,10 +56,63 @@ TEST_CASE("DiskGuard: the refusal names the path, what is free and what is kept,
 TEST_CASE("DiskGuard: a write that met a full disk stops appends until there is room") {
   MemoryFileSystem files;
   DiskGuard disk(files, "/data");
-  disk.NoteFull();
+  disk.NoteFull(absl::ResourceExhaustedError("write /data/x: Disk quota exceeded"));
   CHECK(CodeOf(disk.Check()) == ErrorCode::kDiskFull);
   disk.Refresh();
   CHECK(disk.Check().ok());
+}
+
+TEST_CASE("DiskGuard: the refusal names the write that met a full disk, until somebody has looked") {
+  MemoryFileSystem files;
+  DiskGuard disk(files, "/data");
+  disk.NoteFull(absl::ResourceExhaustedError("write /data/x: Disk quota exceeded"));
+  CHECK_THAT(Refusal(disk), Catch::Contains("/data/x: Disk quota exceeded"));
+  files.SetFreeSpace(7);
+  disk.Refresh();
+  CHECK_THAT(Refusal(disk), Catch::Contains("7 bytes free") && !Catch::Contains("quota"));
+}
+
+TEST_CASE("DiskGuard: that produce is refused is told once, with numbers, and that it goes on") {
+  MemoryFileSystem files;
+  std::vector<std::string> lines;
+  DiskGuard disk(files, "/data", nullptr, [&](const std::string& line) { lines.push_back(line); });
+  disk.Refresh();
+  CHECK(lines.empty());
+  files.SetFreeSpace(12'345);
+  for (int i = 0; i < 3; ++i) disk.Refresh();
+  REQUIRE(lines.size() == 1);
+  CHECK_THAT(lines[0], Catch::Contains("12345 bytes free") && Catch::Contains(std::to_string(kReserve)) &&
+                           Catch::Contains("refused"));
+  files.SetFreeSpace(2 * kReserve);
+  for (int i = 0; i < 3; ++i) disk.Refresh();
+  REQUIRE(lines.size() == 2);
+  CHECK_THAT(lines[1], Catch::Contains(std::to_string(2 * kReserve)) && Catch::Contains("goes on"));
+}
+
+TEST_CASE("DiskGuard: a quota that only writes can meet is told once while they meet it") {
+  MemoryFileSystem files;
+  int lines = 0;
+  DiskGuard disk(files, "/data", nullptr, [&](const std::string&) { ++lines; });
+  for (int i = 0; i < 5; ++i) {
+    disk.NoteFull(absl::ResourceExhaustedError("write /data/x: Disk quota exceeded"));
+    disk.Refresh();
+    CHECK(disk.Check().ok());  // tried again
+  }
+  CHECK(lines == 1);
+  disk.Refresh();
+  CHECK(lines == 2);
+}
+
+TEST_CASE("DiskGuard: the ballast is filled again when there is room") {
+  MemoryFileSystem files;
+  REQUIRE(files.CreateDirectory("/data").ok());
+  storage::Ballast ballast(files, "/data/ballast");
+  files.SetFreeSpace(0);
+  DiskGuard disk(files, "/data", &ballast);
+  CHECK_FALSE(files.Exists("/data/ballast"));
+  files.SetFreeSpace(2 * kReserve);
+  disk.Refresh();
+  CHECK(files.Exists("/data/ballast"));
 }
 
 TEST_CASE("DiskGuard: while the file system does not answer, what was known stands") {

@@ -403,3 +403,44 @@ TEST_CASE("TopicRegistry: a checkpoint that cannot be read is as good as none") 
   CHECK(FaultyTopics::Readable(*topics.Find()) == Values{"a"});
   CHECK(FaultyTopics::Append(*topics.Find(), MakeBatch({"b"})).get()->base_offset == 1);
 }
+
+TEST_CASE(
+    "TopicRegistry: on a disk without a byte left, space can be freed, and the broker stops and starts") {
+  std::atomic<int> refused{0};
+  FaultyTopics topics;
+  const auto full_with_ballast = [&](const FileOperation& operation) {
+    const bool hit = operation.kind == FileOperation::Kind::kWrite &&
+                     topics.memory.Read("/data/ballast").size() == storage::Ballast::kSize;
+    if (hit) ++refused;
+    return hit ? Fault{absl::ResourceExhaustedError("No space left on device")} : Fault{};
+  };
+  const auto partition = topics.Create({{"segment.bytes", "65536"}, {"retention.bytes", "65536"}});
+  for (int i = 0; i < 5; ++i) {
+    REQUIRE(FaultyTopics::Append(*partition, MakeBatch({std::string(60'000, 'x')})).get().ok());
+  }
+  topics.Create({}, "other");
+  const TopicId id = topics.registry->Find("t")->id;
+  topics.files.SetDecide(full_with_ballast);
+  SECTION("trim") {
+    CHECK(partition->Trim(3).ok());
+  }
+  SECTION("retention") {
+    CHECK(*partition->ApplyRetention() == 3);
+  }
+  SECTION("alter") {
+    CHECK(Alter(topics, id, {{"retention.bytes", "1"}}, 0).ok());
+  }
+  SECTION("delete") {
+    CHECK(topics.registry->Delete(topics.registry->Find("other")->id).ok());
+  }
+  SECTION("stop") {
+    const auto summaries = topics.registry->CloseAll();
+    REQUIRE(summaries.ok());
+    CHECK(topics.directory->MarkClean(*summaries).ok());
+  }
+  CHECK(refused.load() > 0);
+  // An unclean start raises the leader epoch; a clean one needs no space.
+  REQUIRE(topics.Restart(full_with_ballast).ok());
+  CHECK(topics.Find()->offsets().high_watermark == 5);
+  CHECK_FALSE(FaultyTopics::Readable(*topics.Find()).empty());
+}

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -35,6 +36,14 @@ ClientOptions Client(const BrokerProcess& broker) {
   client.broker = broker.address();
   client.connect_timeout = std::chrono::seconds(5);
   return client;
+}
+
+// Takes the room that is left where `path` is.
+void FillDisk(const std::string& path) {
+  std::ofstream file(path);
+  const std::string block(4096, 'x');
+  while (file.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
+  }
 }
 
 }  // namespace
@@ -264,14 +273,24 @@ TEST_CASE("A full disk: produce is refused and told why, reads go on, and it res
     std::int64_t read = 0;
     for (const Record& record : *consumer) read += record.value->size() == value.size() ? 1 : 0;
     CHECK(read >= acknowledged);
+    FillDisk(disk + "/filler");          // a small file does not fit either
     REQUIRE(admin->Trim("t", 0, read));  // deletes whole segments only
     REQUIRE(admin->DeleteTopic("t"));
+    REQUIRE(std::remove((disk + "/filler").c_str()) == 0);
     REQUIRE(admin->CreateTopic("again"));
     auto again = Producer::Connect(client, "again");
     REQUIRE(again);
     CHECK(WaitUntil([&] { return static_cast<bool>(again->SendForResult(message).get()); }));
+    FillDisk(disk + "/filler");
     broker.Signal(SIGTERM);
     CHECK(broker.WaitForExit(std::chrono::seconds(10)) == 0);
+    BrokerProcess next({"--data", disk + "/data", "--set", "port=0", "--ready-json"});
+    REQUIRE(next.ready());
+    auto kept = Consumer::Connect(Client(next), "again", reading);
+    REQUIRE(kept);
+    std::int64_t records = 0;
+    for (const Record& record : *kept) records += record.value->size() == value.size() ? 1 : 0;
+    CHECK(records > 0);
   }
   ::umount(disk.c_str());
 }

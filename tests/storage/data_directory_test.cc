@@ -388,7 +388,8 @@ TEST_CASE("DataDirectory: what has no room for its reason stays where it is") {
   CHECK(absl::IsResourceExhausted(bench.directory().Quarantine("/data/topics/x", "no reason")));
   bench.files.Heal();
   CHECK(bench.memory.Exists("/data/topics/x"));
-  CHECK(bench.memory.Files() == std::vector<std::string>{"/data/lock", "/data/meta", "/data/topics/x"});
+  CHECK(bench.memory.Files() ==
+        std::vector<std::string>{"/data/ballast", "/data/lock", "/data/meta", "/data/topics/x"});
 }
 
 TEST_CASE("DataDirectory: a name that only looks like a partition's is told and left alone") {

@@ -10,6 +10,8 @@
 namespace headrace::storage {
 namespace {
 
+using headrace::testing::Fault;
+using headrace::testing::FileOperation;
 using headrace::testing::TestLog;
 
 // Bytes of a batch of one record, so that segment sizes can be stated in batches.
@@ -294,6 +296,41 @@ TEST_CASE("Log: producers are remembered over an orderly stop and over a crash")
   const std::vector<std::byte> gap = log.MakeWord("h", 5);
   CHECK(CodeOf(log.log().producers().Check(*RecordBatchView::Parse(gap), 1).status()) ==
         ErrorCode::kOutOfOrderSequence);
+}
+
+TEST_CASE("Log: a full disk keeps no log from an orderly stop, nor the next start from what was in it") {
+  TestLog log;
+  log.producer_id = 77;
+  REQUIRE(log.Draw("a b |").ok());
+  REQUIRE(log.Restart().ok());
+  ++log.epoch;
+  REQUIRE(log.Draw("c d |").ok());
+  log.files.FillAfter(0);
+  REQUIRE(log.Close().ok());
+  REQUIRE(log.OpenClean().ok());
+  CHECK(log.Readable() == "a b c d");
+  CHECK(log.log().producers().size() == 1);
+  log.next_sequence = 7;
+  const std::vector<std::byte> gap = log.MakeWord("h", 4);
+  CHECK_FALSE(log.log().producers().Check(*RecordBatchView::Parse(gap), 1).ok());
+  CHECK(log.log().Epochs()->entries().size() == 2);
+}
+
+TEST_CASE("Log: retention goes on when an expired last segment cannot be rolled for want of space") {
+  TestLog log(2 * BatchSize());
+  REQUIRE(log.Draw("a b c d e |").ok());
+  LogOptions options = log.options();
+  options.retention_ms = 1'000;
+  log.SetOptions(options);
+  REQUIRE(*log.ApplyRetention() == 0);  // the clock of retention begins
+  log.clock.Advance(std::chrono::seconds(2));
+  log.files.SetDecide([](const FileOperation& operation) {
+    const bool hit = operation.kind == FileOperation::Kind::kCreate && operation.path.ends_with(".log");
+    return hit ? Fault{absl::ResourceExhaustedError("no inodes")} : Fault{};
+  });
+  CHECK(*log.ApplyRetention() == 2);
+  log.files.Heal();
+  CHECK(*log.ApplyRetention() == 1);
 }
 
 TEST_CASE(

@@ -193,7 +193,7 @@ class FaultyTopics {
     directory = *std::move(opened);
     pool = std::make_unique<storage::FilePool>(2);
     flusher = std::make_unique<storage::Flusher>(files, *pool);
-    disk = std::make_unique<topic::DiskGuard>(files, "/data");
+    disk = std::make_unique<topic::DiskGuard>(files, "/data", directory->environment().ballast);
     topic::PartitionServices services;
     services.flusher = flusher.get();
     services.pool = pool.get();
