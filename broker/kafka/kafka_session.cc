@@ -62,9 +62,8 @@ absl::Status KafkaSession::OnFrame(net::ReceivedFrame frame) {
   request.ticket = responses_->Open();
   const absl::Status handled = HandlerOf(*api)(request, body);
   if (handled.ok()) return handled;
-  return MakeError(CodeOf(handled),
-                   absl::StrCat("Kafka ", std::string(api->name), " version ", header.version,
-                                " from client \"", client_id_, "\": ", handled.message()));
+  return Prefixed(handled, absl::StrCat("Kafka ", std::string(api->name), " version ", header.version,
+                                        " from client \"", client_id_, "\""));
 }
 
 }  // namespace headrace::kafka

@@ -15,10 +15,6 @@ constexpr std::int64_t kSlowSyncMs = 20;
 // Bytes in the page cache after which a written topic is synced without waiting for the janitor.
 constexpr std::uint64_t kUnsyncedMax = std::uint64_t{16} << 20;
 
-absl::Status WithName(const absl::Status& status, const std::string& name) {
-  return status.ok() ? status : MakeError(CodeOf(status), absl::StrCat(name, ": ", status.message()));
-}
-
 }  // namespace
 
 Partition::Partition(std::string name, std::unique_ptr<storage::Log> log, const TopicConfig& config,
@@ -39,12 +35,12 @@ absl::Status Partition::deleted_status() const {
 
 absl::Status Partition::readable_status() const {
   RETURN_IF_ERROR(deleted_status());
-  return WithName(log_->unreadable(), name_);
+  return Prefixed(log_->unreadable(), name_);
 }
 
 absl::Status Partition::status() const {
   RETURN_IF_ERROR(deleted_status());
-  return WithName(log_->fenced(), name_);
+  return Prefixed(log_->fenced(), name_);
 }
 
 absl::Status Partition::CheckOpen(bool internal) const {
@@ -69,7 +65,7 @@ absl::StatusOr<Partition::Placed> Partition::Stage(AppendRequest& request, Appen
   ASSIGN_OR_RETURN(const RecordBatchView view, RecordBatchView::Parse(request.bytes));
   const std::uint32_t sent_crc = request.sent_crc.value_or(view.crc());
   const absl::StatusOr<storage::SequenceCheck> check = staged_producers_.Check(view, sent_crc);
-  if (!check.ok()) return WithName(check.status(), name_);
+  if (!check.ok()) return Prefixed(check.status(), name_);
   outcome.record_count = view.record_count();
   outcome.log_start_offset = log_->offsets().start;
   if (check->kind == storage::SequenceCheck::Kind::kDuplicate) {
@@ -87,7 +83,7 @@ absl::StatusOr<Partition::Placed> Partition::Stage(AppendRequest& request, Appen
   staged_producers_.Update(view, services_.clock->WallNow(), sent_crc);
   next_offset_ += view.last_offset_delta() + 1;
   if (const std::optional<absl::Status> written = TryWriteInline(view, sent_crc)) {
-    if (!written->ok()) return WithName(*written, name_);
+    if (!written->ok()) return Prefixed(*written, name_);
     return Placed::kInline;
   }
   Queue(request, request.bytes, outcome);
@@ -179,7 +175,7 @@ absl::StatusOr<storage::SyncPoint> Partition::WriteGroup(Group& group) {
   }
   const core::MutexLock lock(mutex_);
   group_writing_ = false;
-  if (!written.ok()) return WithName(written, name_);
+  if (!written.ok()) return Prefixed(written, name_);
   return point;
 }
 
@@ -224,7 +220,7 @@ void Partition::Rollback(const absl::Status& error) {
     failed.swap(queue_);
     ResetStaging();
   }
-  for (const Staged& staged : failed) staged.done(WithName(error, name_));
+  for (const Staged& staged : failed) staged.done(Prefixed(error, name_));
 }
 
 void Partition::ResetStaging() {
@@ -275,7 +271,7 @@ absl::StatusOr<storage::FileSlice> Partition::Read(storage::ReadCursor& cursor,
   absl::StatusOr<storage::FileSlice> slice = log_->Read(cursor, size_max);
   if (slice.ok()) return slice;
   RETURN_IF_ERROR(deleted_status());  // then that is why
-  return WithName(slice.status(), name_);
+  return Prefixed(slice.status(), name_);
 }
 
 absl::Status Partition::Trim(Offset offset) {
@@ -286,7 +282,7 @@ absl::Status Partition::Trim(Offset offset) {
     trimmed = log_->Trim(offset, log_mutex_);
   }
   waiters_.WakeAll();
-  return WithName(trimmed, name_);
+  return Prefixed(trimmed, name_);
 }
 
 absl::StatusOr<std::size_t> Partition::ApplyRetention() {
@@ -296,7 +292,7 @@ absl::StatusOr<std::size_t> Partition::ApplyRetention() {
     if (!status().ok()) return std::size_t{0};
     deleted = log_->ApplyRetention(log_mutex_);
   }
-  if (!deleted.ok()) return WithName(deleted.status(), name_);
+  if (!deleted.ok()) return Prefixed(deleted.status(), name_);
   if (*deleted > 0) waiters_.WakeAll();
   return deleted;
 }

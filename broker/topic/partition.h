@@ -129,7 +129,7 @@ class Partition : public std::enable_shared_from_this<Partition> {
   enum class Placed { kInline, kQueued, kDuplicate };
 
   // Produce's parts: partition_produce.cc.
-  absl::Status CheckProduced(ByteSpan bytes) const HEADRACE_EXCLUDES(produce_mutex_);
+  absl::StatusOr<RecordBatchView> CheckProduced(ByteSpan bytes) const HEADRACE_EXCLUDES(produce_mutex_);
   void SetRules(const ProduceRules& rules) HEADRACE_EXCLUDES(produce_mutex_);
   absl::Status TakeRoom(AppendRequest& request) const;
   void Refuse(const AppendRequest& request, const absl::Status& error) const;

@@ -1,5 +1,4 @@
 // Compaction of a partition: the long part without a lock, the exchange under the log's.
-#include "absl/strings/str_cat.h"
 #include "broker/topic/partition.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
@@ -7,9 +6,7 @@
 namespace headrace::topic {
 
 absl::StatusOr<storage::CompactionResult> Partition::Compact(storage::CompactionLimits limits) {
-  const auto named = [this](const absl::Status& error) {
-    return MakeError(CodeOf(error), absl::StrCat(name_, ": compaction: ", error.message()));
-  };
+  const auto named = [this](const absl::Status& error) { return Prefixed(error, name_ + ": compaction"); };
   const core::MutexLock compacting(compaction_mutex_);
   std::unique_ptr<storage::CompactionPlan> plan;
   {

@@ -1,7 +1,6 @@
 // What happens to a client's batch before it is appended, and in which order.
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "broker/topic/partition.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
@@ -16,7 +15,7 @@ void Partition::SetRules(const ProduceRules& rules) {
   direct_.store(rules.as_sent() && !preparing_one_, std::memory_order_release);
 }
 
-absl::Status Partition::CheckProduced(ByteSpan bytes) const {
+absl::StatusOr<RecordBatchView> Partition::CheckProduced(ByteSpan bytes) const {
   if (name_.starts_with("__")) {
     return MakeError(ErrorCode::kInvalidTopic, "this topic is the broker's own");
   }
@@ -24,7 +23,7 @@ absl::Status Partition::CheckProduced(ByteSpan bytes) const {
     const core::MutexLock lock(produce_mutex_);
     RETURN_IF_ERROR(CheckSize(rules_, bytes.size()));
   }
-  return CheckBatch(bytes).status();
+  return CheckBatch(bytes);
 }
 
 absl::Status Partition::TakeRoom(AppendRequest& request) const {
@@ -34,21 +33,21 @@ absl::Status Partition::TakeRoom(AppendRequest& request) const {
 }
 
 void Partition::Refuse(const AppendRequest& request, const absl::Status& error) const {
-  request.done(MakeError(CodeOf(error), absl::StrCat(name_, ": ", error.message())));
+  request.done(Prefixed(error, name_));
 }
 
 void Partition::Produce(AppendRequest request) {
-  absl::Status admitted = CheckProduced(request.bytes);
-  if (admitted.ok()) admitted = TakeRoom(request);
-  if (!admitted.ok()) return Refuse(request, admitted);
-  const RecordBatchView batch = *RecordBatchView::Parse(request.bytes);
-  if (direct_.load(std::memory_order_acquire) && !LacksMaxTimestamp(batch)) return Append(std::move(request));
+  const absl::StatusOr<RecordBatchView> batch = CheckProduced(request.bytes);
+  if (!batch.ok()) return Refuse(request, batch.status());
+  if (const absl::Status room = TakeRoom(request); !room.ok()) return Refuse(request, room);
+  if (direct_.load(std::memory_order_acquire) && !LacksMaxTimestamp(*batch))
+    return Append(std::move(request));
   ProduceRules rules;
   bool first = false;
   {
     const core::MutexLock lock(produce_mutex_);
     rules = rules_;
-    if (preparing_one_ || IsCostly(rules, batch)) {
+    if (preparing_one_ || IsCostly(rules, *batch)) {
       preparing_.push_back(std::move(request));
       if (preparing_one_) return;
       first = preparing_one_ = true;

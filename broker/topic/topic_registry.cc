@@ -61,6 +61,11 @@ std::vector<TopicPtr> TopicRegistry::All() const {
   return topics;
 }
 
+TopicRegistry::TopicMap TopicRegistry::ByName() const {
+  const core::MutexLock lock(mutex_);
+  return by_name_;
+}
+
 std::size_t TopicRegistry::partition_count() const {
   const core::MutexLock lock(mutex_);
   std::size_t count = 0;
@@ -129,8 +134,7 @@ absl::StatusOr<TopicPtr> TopicRegistry::Create(const CreateTopicOptions& options
     topic->partitions.push_back(OpenPartition(*topic, static_cast<PartitionId>(number), true, nullptr));
   }
   if (options.validate_only) return topic;
-  TopicMap topics;
-  for (TopicPtr& known : All()) topics.emplace(known->name, std::move(known));
+  TopicMap topics = ByName();
   topics.emplace(topic->name, topic);
   RETURN_IF_ERROR(Save(topics));
   Publish(std::move(topics));
@@ -158,8 +162,7 @@ absl::StatusOr<TopicPtr> TopicRegistry::Alter(const TopicId& id, const AlterTopi
     topic->partitions.push_back(OpenPartition(*topic, number, true, nullptr));
   }
   if (options.validate_only) return topic;
-  TopicMap topics;
-  for (TopicPtr& known : All()) topics.emplace(known->name, std::move(known));
+  TopicMap topics = ByName();
   topics[topic->name] = topic;
   RETURN_IF_ERROR(Save(topics));
   Publish(std::move(topics));
@@ -171,8 +174,7 @@ absl::Status TopicRegistry::Delete(const TopicId& id) {
   const core::MutexLock change(change_mutex_);
   const TopicPtr topic = Find(id);
   if (!topic) return UnknownTopic(id);
-  TopicMap topics;
-  for (TopicPtr& known : All()) topics.emplace(known->name, std::move(known));
+  TopicMap topics = ByName();
   topics.erase(topic->name);
   RETURN_IF_ERROR(Save(topics));
   Publish(std::move(topics));

@@ -108,6 +108,7 @@ class TopicRegistry {
                                            storage::RecoveryReport* report);
   void OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, storage::FilePool& pool,
                const RecoveredFunction& recovered);
+  TopicMap ByName() const HEADRACE_EXCLUDES(mutex_);
   void Publish(TopicMap topics) HEADRACE_EXCLUDES(mutex_);
   absl::Status RemoveTree(const std::string& path);
 

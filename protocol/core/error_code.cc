@@ -131,6 +131,11 @@ absl::Status MakeError(ErrorCode code, std::string_view message) {
   return status;
 }
 
+absl::Status Prefixed(const absl::Status& status, std::string_view what) {
+  if (status.ok()) return status;
+  return MakeError(CodeOf(status), std::string(what).append(": ").append(MessageOf(status)));
+}
+
 ErrorCode CodeOf(const absl::Status& status) {
   if (status.ok()) return ErrorCode::kNone;
   if (const auto payload = status.GetPayload(kPayloadUrl)) {

@@ -86,6 +86,8 @@ enum class ErrorCode : std::int16_t {
 
 // A Status that carries `code`; its absl code is chosen from a table. REQUIRES: code != kNone.
 absl::Status MakeError(ErrorCode code, std::string_view message);
+// `status` with "<what>: " before its message, and the code it has; OK stays OK.
+absl::Status Prefixed(const absl::Status& status, std::string_view what);
 
 // The code that MakeError stored; for other statuses the nearest one; kNone for OK.
 // A status that nobody mapped is kUnknownServerError.

@@ -28,6 +28,13 @@ TEST_CASE("ErrorCode: a status that nobody gave a code gets the nearest") {
   CHECK(CodeOf(absl::UnknownError("x")) == ErrorCode::kUnknownServerError);
 }
 
+TEST_CASE("ErrorCode: what was prefixed keeps its code") {
+  const absl::Status status = Prefixed(MakeError(ErrorCode::kDiskFull, "what"), "where");
+  CHECK(CodeOf(status) == ErrorCode::kDiskFull);
+  CHECK(MessageOf(status) == "where: what");
+  CHECK(Prefixed(absl::OkStatus(), "where").ok());
+}
+
 TEST_CASE("ErrorCode: what is worth another try") {
   CHECK(IsRetriable(ErrorCode::kDiskFull));
   CHECK(IsRetriable(ErrorCode::kShuttingDown));
