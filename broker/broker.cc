@@ -60,18 +60,23 @@ net::NetOptions MakeNetOptions(const Config& config) {
 Broker::Broker(const Config& config) : config_(config), append_budget_(config.request_memory_max) {}
 
 Broker::~Broker() {
-  if (server_ != nullptr) static_cast<void>(Stop());
+  if (opened_) static_cast<void>(Stop());
 }
 
-absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(const Config& config) {
+absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(const Config& config,
+                                                      const std::function<bool()>& stop_asked) {
   auto broker = absl::WrapUnique(new Broker(config));
-  RETURN_IF_ERROR(broker->OpenStorage());
-  RETURN_IF_ERROR(broker->Listen());
+  RETURN_IF_ERROR(broker->TakeAddress());
+  RETURN_IF_ERROR(broker->OpenStorage(stop_asked));
+  broker->opened_ = true;
+  broker->FillNativeServices();
+  broker->FillKafkaServices();
+  RETURN_IF_ERROR(broker->server_->Start());
   broker->LogStart();
   return broker;
 }
 
-absl::Status Broker::OpenStorage() {
+absl::Status Broker::OpenStorage(const std::function<bool()>& stop_asked) {
   const auto log = spdlog::default_logger()->clone("storage");
   ASSIGN_OR_RETURN(directory_,
                    storage::DataDirectory::Open(
@@ -80,7 +85,6 @@ absl::Status Broker::OpenStorage() {
   if (!directory_->was_clean()) log->warn("{} was not closed cleanly: recovering", config_.data);
   disk_ = std::make_unique<topic::DiskGuard>(files_, config_.data, directory_->environment().ballast,
                                              [log](const std::string& line) { log->warn("{}", line); });
-  pool_ = std::make_unique<storage::FilePool>(config_.file_threads);
   flusher_ = std::make_unique<storage::Flusher>(files_, *pool_);
   topic::PartitionServices services;
   services.flusher = flusher_.get();
@@ -91,11 +95,11 @@ absl::Status Broker::OpenStorage() {
   services.stopping = &stopping_;
   services.leader_epoch = directory_->meta().leader_epoch;
   registry_ = std::make_unique<topic::TopicRegistry>(files_, *directory_, services, config_.topic_defaults);
-  RETURN_IF_ERROR(
-      registry_->Load(*pool_, [log](const std::string& name, const storage::RecoveryReport& report) {
-        log->info("{} recovered: {} bytes scanned, {} cut, {} damaged ranges", name, report.bytes_scanned,
-                  report.bytes_cut, report.damaged_ranges);
-      }));
+  const auto recovered = [log](const std::string& name, const storage::RecoveryReport& report) {
+    log->info("{} recovered: {} bytes scanned, {} cut, {} damaged ranges", name, report.bytes_scanned,
+              report.bytes_cut, report.damaged_ranges);
+  };
+  RETURN_IF_ERROR(registry_->Load(*pool_, recovered, stop_asked));
   offsets_ = std::make_unique<group::OffsetStore>(*registry_, clock_);
   RETURN_IF_ERROR(offsets_->Load());
   registry_->OnDeleted([this] { offsets_->ForgetDeletedTopics(); });
@@ -148,7 +152,7 @@ void Broker::FillNativeServices() {
   services.status = [this](bool with_connections) { return Status(with_connections); };
 }
 
-absl::Status Broker::FillKafkaServices() {
+void Broker::FillKafkaServices() {
   fetch_sessions_ = std::make_unique<kafka::FetchSessions>(clock_);
   kafka::Services& services = kafka_services_;
   services.topics = registry_.get();
@@ -167,16 +171,15 @@ absl::Status Broker::FillKafkaServices() {
   services.count_produced = [this](std::uint32_t records, std::size_t bytes) {
     CountProduced(records, bytes);
   };
-  if (config_.advertised.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const HostPort advertised, ParseHostPort(config_.advertised));
+  if (config_.advertised.empty()) return;
+  const HostPort advertised = *ParseHostPort(config_.advertised);  // the settings' table allows nothing else
   services.advertised_host = advertised.host;
   services.advertised_port = advertised.port;
-  return absl::OkStatus();
 }
 
-absl::Status Broker::Listen() {
-  FillNativeServices();
-  RETURN_IF_ERROR(FillKafkaServices());
+// Before anything is done to the data directory: what fails here leaves it as it was.
+absl::Status Broker::TakeAddress() {
+  pool_ = std::make_unique<storage::FilePool>(config_.file_threads);
   net::Protocol native;
   native.name = "native";
   native.preface = native::kPreface;
@@ -195,14 +198,13 @@ absl::Status Broker::Listen() {
   };
   server_ = std::make_unique<net::Server>(MakeNetOptions(config_), *pool_,
                                           std::vector<net::Protocol>{native, kafka});
-  const absl::Status started = server_->Start();
-  if (!started.ok()) server_.reset();
-  return started;
+  return server_->Bind();
 }
 
 void Broker::LogStart() const {
-  spdlog::info("headrace {} listens on {}:{}, data in {}, new topics are {}", kVersion, config_.listen,
-               port(), config_.data, topic::NameOf(config_.topic_defaults.durability));
+  spdlog::info("headrace {} listens on {}, data in {}, new topics are {}", kVersion,
+               ToString({config_.listen, port()}), config_.data,
+               topic::NameOf(config_.topic_defaults.durability));
   spdlog::info("{}", MemoryFormula(config_, registry_->partition_count()));
   if (config_.advertised.empty() && (config_.listen == "0.0.0.0" || config_.listen == "::")) {
     spdlog::warn("listening on every address without \"advertised\": clients are told the address they used");
@@ -218,6 +220,7 @@ std::string Broker::cluster_id() const {
 }
 
 absl::Status Broker::Stop() {
+  opened_ = false;
   server_->StopAccepting();
   groups_->Stop();  // those who wait for a rebalance are answered, and go elsewhere
   server_->CloseAll(std::chrono::steady_clock::now() + kDrainTime);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -27,9 +28,11 @@ namespace headrace::broker {
 // Owned by main. Start and Stop on one thread.
 class Broker {
  public:
-  // Opens the data directory, recovers what must be, and listens. Errors say what to do; nothing stays
-  // behind.
-  static absl::StatusOr<std::unique_ptr<Broker>> Start(const Config& config);
+  // Takes the address, opens the data directory, recovers what must be, and listens. Errors say what to do;
+  // one at the address leaves the directory as it was. CANCELLED once `stop_asked`, which is asked between
+  // logs, on any thread, says so.
+  static absl::StatusOr<std::unique_ptr<Broker>> Start(const Config& config,
+                                                       const std::function<bool()>& stop_asked);
   ~Broker();
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
@@ -42,23 +45,24 @@ class Broker {
 
  private:
   explicit Broker(const Config& config);
-  absl::Status OpenStorage();
-  absl::Status Listen();
+  absl::Status TakeAddress();
+  absl::Status OpenStorage(const std::function<bool()>& stop_asked);
   std::vector<group::TopicInfo> AssignableTopics() const;
   void CountProduced(std::uint32_t records, std::size_t bytes);
   void FillNativeServices();
-  absl::Status FillKafkaServices();
+  void FillKafkaServices();
   native::BrokerStatus Status(bool with_connections) const;
   void LogStart() const;
 
   const Config config_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  bool opened_ = false;  // everything is there that Stop ends
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> produced_batches_{0};
   std::atomic<std::uint64_t> produced_records_{0};
   std::atomic<std::uint64_t> produced_bytes_{0};
 
-  // In the order of construction: each may use those above it.
+  // Destroyed from the last to the first: each may use those above it.
   storage::PosixFileSystem files_;
   storage::SystemClock clock_;
   std::unique_ptr<storage::DataDirectory> directory_;

@@ -1,5 +1,7 @@
 #include "broker/config.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -22,10 +24,14 @@ namespace {
 
 using Number = std::uint64_t;
 
-// A setting is text, or a number with bounds, or a default for topics (which checks itself).
+// A setting is text, an address, a number with bounds, or a default for topics (which checks itself).
 struct Text {
   std::string Config::* field;
   std::string_view choices;  // separated by '|'; empty: anything
+};
+struct Address {
+  std::string Config::* field;
+  enum class Form { kIp, kHostPort } form;  // of a host and port: may be empty
 };
 template <typename T>
 struct Bounded {
@@ -41,19 +47,21 @@ struct Switch {
 struct Setting {
   std::string_view name;
   std::string_view help;
-  std::variant<Text, Switch, Bounded<std::uint16_t>, Bounded<std::uint32_t>, Bounded<std::uint64_t>,
+  std::variant<Text, Address, Switch, Bounded<std::uint16_t>, Bounded<std::uint32_t>, Bounded<std::uint64_t>,
                TopicDefault>
       kind;
 };
 
 constexpr Number kMebibyte = 1 << 20;
+constexpr Number kRequestHeader = 64 << 10;  // what a request may have beside its batch, generously
 
 const auto& Settings() {
   static const std::array<Setting, 25> settings = {{
-      {"listen", "address to listen on", Text{&Config::listen, ""}},
+      {"listen", "IP address to listen on; 0.0.0.0 and :: are all of this machine's",
+       Address{&Config::listen, Address::Form::kIp}},
       {"port", "port to listen on; 0 takes a free one", Bounded<std::uint16_t>{&Config::port, 0, 65535}},
       {"advertised", "host:port told to clients that ask where the broker is; empty: the address they used",
-       Text{&Config::advertised, ""}},
+       Address{&Config::advertised, Address::Form::kHostPort}},
       {"data", "data directory", Text{&Config::data, ""}},
       {"reactors", "network threads; 0: one for each core",
        Bounded<std::uint32_t>{&Config::reactors, 0, 1024}},
@@ -113,6 +121,13 @@ bool IsChoice(std::string_view value, std::string_view choices) {
   return false;
 }
 
+bool IsIpAddress(std::string_view value) {
+  const std::string text(value.substr(0, value.find('%')));  // behind it: the scope of a link-local one
+  std::array<std::byte, sizeof(in6_addr)> parsed;
+  return ::inet_pton(AF_INET6, text.c_str(), parsed.data()) == 1 ||
+         ::inet_pton(AF_INET, std::string(value).c_str(), parsed.data()) == 1;
+}
+
 struct Setter {
   Config& config;
   std::string_view name;
@@ -121,6 +136,14 @@ struct Setter {
   absl::Status operator()(const Text& text) const {
     if (!text.choices.empty() && !IsChoice(value, text.choices)) return Refuse(name, value, text.choices);
     config.*text.field = std::string(value);
+    return absl::OkStatus();
+  }
+  absl::Status operator()(const Address& address) const {
+    const bool ip = address.form == Address::Form::kIp;
+    if (ip && !IsIpAddress(value)) return Refuse(name, value, "an IP address, as 127.0.0.1, 0.0.0.0 or ::1");
+    if (!ip && !value.empty() && !ParseHostPort(value).ok())
+      return Refuse(name, value, "host:port (of an IPv6 address: [address]:port), or empty");
+    config.*address.field = std::string(value);
     return absl::OkStatus();
   }
   absl::Status operator()(const Switch& on) const {
@@ -149,10 +172,8 @@ struct DefaultText {
   const Config& config;
   std::string_view name;
 
-  std::string operator()(const Text& text) const {
-    const std::string& value = config.*text.field;
-    return value.empty() ? "(empty)" : value;
-  }
+  std::string operator()(const Text& text) const { return OrEmpty(config.*text.field); }
+  std::string operator()(const Address& address) const { return OrEmpty(config.*address.field); }
   std::string operator()(const Switch& on) const { return config.*on.field ? "true" : "false"; }
   template <typename T>
   std::string operator()(const Bounded<T>& bounded) const {
@@ -164,27 +185,49 @@ struct DefaultText {
     }
     return "";
   }
+
+ private:
+  static std::string OrEmpty(const std::string& value) { return value.empty() ? "(empty)" : value; }
 };
+
+// The value as Set takes it; an error for arrays, dates and the like.
+absl::StatusOr<std::string> TextOf(const std::string& name, const toml::node& node) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return std::to_string(number->get());
+  if (const auto* boolean = node.as_boolean()) return std::string(boolean->get() ? "true" : "false");
+  return absl::InvalidArgumentError(
+      absl::StrCat("setting ", name, " is neither text in quotes, a whole number, true nor false"));
+}
+
+absl::StatusOr<const Setting*> Find(std::string_view name) {
+  std::vector<std::string> names;
+  for (const Setting& setting : Settings()) {
+    if (setting.name == name) return &setting;
+    names.emplace_back(setting.name);
+  }
+  const std::string nearest = topic::NearestName(name, names);
+  return absl::InvalidArgumentError(absl::StrCat("there is no setting \"", std::string(name), "\"",
+                                                 nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?",
+                                                 " (--help-config lists them)"));
+}
+
+absl::Status SetNode(Config& config, const std::string& name, const toml::node& node) {
+  RETURN_IF_ERROR(Find(name).status());
+  ASSIGN_OR_RETURN(const std::string value, TextOf(name, node));
+  return Set(config, name, value);
+}
 
 // Nested tables spell dotted names, so `retention.ms = 5` and `"retention.ms" = 5` are the same.
 absl::Status SetTable(Config& config, const toml::table& table, const std::string& prefix,
                       const std::string& path) {
   for (const auto& [key, node] : table) {
     const std::string name = prefix + std::string(key.str());
-    if (const toml::table* nested = node.as_table()) {
+    const toml::table* nested = node.as_table();
+    if (nested != nullptr && !nested->empty()) {
       RETURN_IF_ERROR(SetTable(config, *nested, name + ".", path));
       continue;
     }
-    std::string value;
-    if (const auto* text = node.as_string())
-      value = text->get();
-    else if (const auto* number = node.as_integer())
-      value = std::to_string(number->get());
-    else if (const auto* boolean = node.as_boolean())
-      value = boolean->get() ? "true" : "false";
-    else
-      value = "(neither text nor a whole number)";
-    const absl::Status status = Set(config, name, value);
+    const absl::Status status = SetNode(config, name, node);
     if (!status.ok()) {
       return absl::InvalidArgumentError(
           absl::StrCat(path, ":", node.source().begin.line, ": ", status.message()));
@@ -196,15 +239,17 @@ absl::Status SetTable(Config& config, const toml::table& table, const std::strin
 }  // namespace
 
 absl::Status Set(Config& config, std::string_view name, std::string_view value) {
-  std::vector<std::string> names;
-  for (const Setting& setting : Settings()) {
-    if (setting.name == name) return std::visit(Setter{config, name, value}, setting.kind);
-    names.emplace_back(setting.name);
-  }
-  const std::string nearest = topic::NearestName(name, names);
-  return absl::InvalidArgumentError(absl::StrCat("there is no setting \"", std::string(name), "\"",
-                                                 nearest.empty() ? "" : "; did you mean \"" + nearest + "\"?",
-                                                 " (--help-config lists them)"));
+  ASSIGN_OR_RETURN(const Setting* setting, Find(name));
+  return std::visit(Setter{config, name, value}, setting->kind);
+}
+
+absl::Status CheckTogether(const Config& config) {
+  const Number needed = config.topic_defaults.batch_size_max + kRequestHeader;
+  if (config.frame_size_max >= needed) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "setting frame_size_max is ", config.frame_size_max, "; it must be at least ", needed,
+      ", for a request holds a batch of max.message.bytes (", config.topic_defaults.batch_size_max, ") and ",
+      kRequestHeader, " bytes of its own: raise the one or lower the other"));
 }
 
 absl::Status ReadConfigFile(Config& config, const std::string& path) {
@@ -246,6 +291,12 @@ absl::StatusOr<HostPort> ParseHostPort(std::string_view text) {
         "\"", std::string(text), "\" is no host:port (an IPv6 address is written [address]:port)"));
   }
   return HostPort{std::string(host), static_cast<std::uint16_t>(port)};
+}
+
+std::string ToString(const HostPort& address) {
+  const bool bare = address.host.find(':') == std::string::npos;
+  return bare ? absl::StrCat(address.host, ":", address.port)
+              : absl::StrCat("[", address.host, "]:", address.port);
 }
 
 std::string MemoryFormula(const Config& config, std::size_t partitions) {

@@ -41,6 +41,9 @@ struct Config {
 // bounds.
 absl::Status Set(Config& config, std::string_view name, std::string_view value);
 
+// What no single setting can tell: whether they go together. INVALID_ARGUMENT naming both.
+absl::Status CheckTogether(const Config& config);
+
 // Reads a TOML file of top-level `name = value` lines (dots in names are quoted or nested tables). Errors
 // name file and line.
 absl::Status ReadConfigFile(Config& config, const std::string& path);
@@ -54,6 +57,7 @@ struct HostPort {
 };
 // "host:port", or "[::1]:port". INVALID_ARGUMENT if it is neither.
 absl::StatusOr<HostPort> ParseHostPort(std::string_view text);
+std::string ToString(const HostPort& address);
 
 // What the broker's memory may come to, in words and numbers, for the start-up line.
 std::string MemoryFormula(const Config& config, std::size_t partitions);

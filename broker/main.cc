@@ -4,8 +4,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -42,6 +45,7 @@ absl::Status ApplySettings(const Arguments& arguments, Config& config) {
     const absl::Status status = ReadConfigFile(config, arguments.config_file);
     if (!status.ok()) return status;
   }
+  const std::string data_of_file = config.data;
   for (const std::string& setting : arguments.settings) {
     const std::size_t equals = setting.find('=');
     if (equals == std::string::npos) {
@@ -51,7 +55,11 @@ absl::Status ApplySettings(const Arguments& arguments, Config& config) {
     if (!status.ok()) return status;
   }
   if (!arguments.data.empty()) config.data = arguments.data;
-  return absl::OkStatus();
+  if (arguments.ephemeral && config.data != data_of_file) {
+    return absl::InvalidArgumentError("--ephemeral keeps its data in a temporary directory, not in " +
+                                      config.data + ": leave out one of the two");
+  }
+  return CheckTogether(config);
 }
 
 int Fail(int code, std::string_view what) {
@@ -76,7 +84,7 @@ void RaiseFileLimit() {
   static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
 }
 
-// Blocked in every thread, so that only the wait in Run takes them.
+// Blocked in every thread, so that only the wait in RunBroker takes them.
 sigset_t BlockStopSignals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -84,6 +92,14 @@ sigset_t BlockStopSignals() {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
+}
+
+// Whether one of them has been sent, and nobody has taken it yet.
+bool StopAsked() {
+  sigset_t pending;
+  sigemptyset(&pending);
+  sigpending(&pending);
+  return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
 }
 
 void PrintReady(const Broker& broker, const Config& config) {
@@ -99,7 +115,11 @@ void PrintReady(const Broker& broker, const Config& config) {
 
 int RunBroker(const Arguments& arguments, const Config& config) {
   const sigset_t signals = BlockStopSignals();
-  auto broker = Broker::Start(config);
+  auto broker = Broker::Start(config, StopAsked);
+  if (absl::IsCancelled(broker.status())) {
+    spdlog::info("{}", MessageOf(broker.status()));
+    return 0;
+  }
   if (!broker.ok()) return Fail(kExitFailed, MessageOf(broker.status()));
   if (arguments.ready_json || arguments.ephemeral) PrintReady(**broker, config);
   int signal = 0;
@@ -112,8 +132,13 @@ int RunBroker(const Arguments& arguments, const Config& config) {
 }
 
 int RunEphemeral(const Arguments& arguments, Config config) {
-  std::string path = std::filesystem::temp_directory_path() / "headrace-XXXXXX";
-  if (::mkdtemp(path.data()) == nullptr) return Fail(kExitFailed, "cannot make a directory like " + path);
+  std::error_code error;
+  const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
+  if (error) return Fail(kExitFailed, "no directory for temporary data, see TMPDIR: " + error.message());
+  std::string path = parent / "headrace-XXXXXX";
+  if (::mkdtemp(path.data()) == nullptr) {
+    return Fail(kExitFailed, "cannot make a directory like " + path + ": " + std::strerror(errno));
+  }
   config.data = path;
   const int code = RunBroker(arguments, config);
   std::error_code ignored;  // what cannot be removed is left in the temporary directory

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "broker/net/connection.h"
 #include "broker/net/reactor.h"
+#include "protocol/core/status_macros.h"
 
 namespace headrace::net {
 namespace {
@@ -50,9 +51,7 @@ class Server::Impl {
     CloseAll(std::chrono::steady_clock::now());
   }
 
-  absl::Status Start() {
-    // sendfile has no MSG_NOSIGNAL: a peer that is gone must not end the process.
-    ::signal(SIGPIPE, SIG_IGN);
+  absl::Status Bind() {
     boost::system::error_code error;
     const auto address = boost::asio::ip::make_address(shared_->options.address, error);
     if (error) return ListenError(shared_->options, error);
@@ -61,9 +60,18 @@ class Server::Impl {
     acceptor_->open(endpoint.protocol(), error);
     if (!error) acceptor_->set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor_->bind(endpoint, error);
-    if (!error) acceptor_->listen(kBacklog, error);
     if (error) return ListenError(shared_->options, error);
     port_ = acceptor_->local_endpoint().port();
+    return absl::OkStatus();
+  }
+
+  absl::Status Start() {
+    // sendfile has no MSG_NOSIGNAL: a peer that is gone must not end the process.
+    ::signal(SIGPIPE, SIG_IGN);
+    if (!acceptor_) RETURN_IF_ERROR(Bind());
+    boost::system::error_code error;
+    acceptor_->listen(kBacklog, error);
+    if (error) return ListenError(shared_->options, error);
     for (const auto& reactor : reactors_) reactor->Start();
     started_ = true;
     reactors_.front()->Post([this] { Accept(); });
@@ -192,6 +200,9 @@ Server::Server(const NetOptions& options, storage::FilePool& pool, std::vector<P
     : impl_(std::make_unique<Impl>(options, pool, std::move(protocols))) {}
 Server::~Server() = default;
 
+absl::Status Server::Bind() {
+  return impl_->Bind();
+}
 absl::Status Server::Start() {
   return impl_->Start();
 }

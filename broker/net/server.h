@@ -36,7 +36,8 @@ struct ConnectionSnapshot {
   TransferSnapshot transfers;
 };
 
-// Owned by the broker. Start, StopAccepting, CloseAll and the destructor on one thread; the rest on any.
+// Owned by the broker. Bind, Start, StopAccepting, CloseAll and the destructor on one thread; the rest on
+// any.
 class Server {
  public:
   // `pool` outlives the server's connections.
@@ -44,7 +45,10 @@ class Server {
   // Closes what is open, at once.
   ~Server();
 
-  // Listens. Errors name address and port: in use, not ours, not permitted.
+  // Takes the address, so that nobody else can, without listening yet: who connects is refused until Start.
+  // Errors name address and port: in use, not ours, not permitted.
+  absl::Status Bind();
+  // Listens, on what Bind has taken or takes now. Errors as Bind's.
   absl::Status Start();
   std::uint16_t port() const;
 

@@ -1,4 +1,5 @@
 // The registry's file and the opening of what it names.
+#include <atomic>
 #include <latch>
 #include <sstream>
 
@@ -71,7 +72,8 @@ std::shared_ptr<Partition> TopicRegistry::OpenPartition(const Topic& topic, Part
                                      services_);
 }
 
-absl::Status TopicRegistry::Load(storage::FilePool& pool, const RecoveredFunction& recovered) {
+absl::Status TopicRegistry::Load(storage::FilePool& pool, const RecoveredFunction& recovered,
+                                 const std::function<bool()>& stop_asked) {
   const auto file = storage::ReadSmallFile(files_, directory_.path() + "/registry");
   std::string text;
   if (file.ok()) {
@@ -94,23 +96,32 @@ absl::Status TopicRegistry::Load(storage::FilePool& pool, const RecoveredFunctio
     topics.push_back(std::move(topic));
   }
   RETURN_IF_ERROR(directory_.QuarantineUnknown(known));
-  OpenAll(topics, pool, recovered);
+  RETURN_IF_ERROR(OpenAll(topics, pool, recovered, stop_asked));
   TopicMap by_name;
   for (auto& topic : topics) by_name.emplace(topic->name, std::move(topic));
   Publish(std::move(by_name));
   return absl::OkStatus();
 }
 
-void TopicRegistry::OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, storage::FilePool& pool,
-                            const RecoveredFunction& recovered) {
+absl::Status TopicRegistry::OpenAll(const std::vector<std::shared_ptr<Topic>>& topics,
+                                    storage::FilePool& pool, const RecoveredFunction& recovered,
+                                    const std::function<bool()>& stop_asked) {
   std::ptrdiff_t count = 0;
   for (const auto& topic : topics) count += std::ssize(topic->partitions);
   std::latch left(count);
-  const auto open = [&](Topic& topic, std::size_t number) {
+  std::atomic<bool> stopped{false};
+  const auto open_one = [&](Topic& topic, std::size_t number) {
+    if (stop_asked && stop_asked()) {
+      stopped.store(true);
+      return;
+    }
     storage::RecoveryReport report;
     std::shared_ptr<Partition>& partition = topic.partitions[number];
     partition = OpenPartition(topic, static_cast<PartitionId>(number), false, &report);
     if (report.bytes_scanned > 0) recovered(partition->name(), report);
+  };
+  const auto open = [&](Topic& topic, std::size_t number) {
+    open_one(topic, number);
     left.count_down();
   };
   for (const auto& topic : topics) {
@@ -123,6 +134,7 @@ void TopicRegistry::OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, s
     }
   }
   left.wait();
+  return stopped.load() ? absl::CancelledError("stopped before every log was open") : absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<std::pair<TopicPartition, storage::LogSummary>>> TopicRegistry::CloseAll() {

@@ -63,8 +63,10 @@ class TopicRegistry {
 
   // Reads the registry and opens every log, recovering on `pool` what was not closed cleanly; `recovered` is
   // told of each log that had something to tell. What the registry does not know goes to quarantine.
+  // CANCELLED once `stop_asked`, which is asked before each log, on any thread, says so.
   // REQUIRES: not on a thread of `pool`.
-  absl::Status Load(storage::FilePool& pool, const RecoveredFunction& recovered) HEADRACE_EXCLUDES(mutex_);
+  absl::Status Load(storage::FilePool& pool, const RecoveredFunction& recovered,
+                    const std::function<bool()>& stop_asked = nullptr) HEADRACE_EXCLUDES(mutex_);
 
   // nullptr if there is none.
   TopicPtr Find(std::string_view name) const HEADRACE_EXCLUDES(mutex_);
@@ -106,8 +108,8 @@ class TopicRegistry {
   // One whose log cannot be opened refuses everything, and the others go on.
   std::shared_ptr<Partition> OpenPartition(const Topic& topic, PartitionId number, bool fresh,
                                            storage::RecoveryReport* report);
-  void OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, storage::FilePool& pool,
-               const RecoveredFunction& recovered);
+  absl::Status OpenAll(const std::vector<std::shared_ptr<Topic>>& topics, storage::FilePool& pool,
+                       const RecoveredFunction& recovered, const std::function<bool()>& stop_asked);
   TopicMap ByName() const HEADRACE_EXCLUDES(mutex_);
   void Publish(TopicMap topics) HEADRACE_EXCLUDES(mutex_);
   absl::Status RemoveTree(const std::string& path);

@@ -98,6 +98,66 @@ TEST_CASE("Config: an error in a file names file, line and setting") {
   CHECK_THAT(std::string(MessageOf(status)), Catch::Contains("\"reactors\""));
 }
 
+TEST_CASE("Config: what is no text, whole number, true or false in a file is refused, not stored") {
+  for (const std::string value : {"[\"0.0.0.0\"]", "1.5", "1979-05-27", "{}", "{x = 1}"}) {
+    CAPTURE(value);
+    const ConfigFile file("data = " + value + "\n");
+    Config config;
+    const absl::Status status = ReadConfigFile(config, file.path);
+    CHECK_FALSE(status.ok());
+    CHECK_THAT(std::string(MessageOf(status)), Catch::Contains(file.path + ":1: "));
+    CHECK(config.data == Config().data);
+  }
+}
+
+TEST_CASE("Config: a table that no setting lies in is refused, empty or not") {
+  for (const std::string text : {"[foo]\n", "[foo]\nport = 1\n", "[[foo]]\n"}) {
+    CAPTURE(text);
+    const ConfigFile file(text);
+    Config config;
+    CHECK_THAT(std::string(MessageOf(ReadConfigFile(config, file.path))), Catch::Contains("foo"));
+  }
+}
+
+TEST_CASE("Config: addresses are checked where they are set, by the name of the setting") {
+  Config config;
+  for (const std::string listen : {"127.0.0.1", "0.0.0.0", "::", "::1", "fe80::1%lo"}) {
+    CAPTURE(listen);
+    CHECK(Set(config, "listen", listen).ok());
+  }
+  for (const std::string listen : {"nonsense", "", "127.0.0.1:9092", "[::1]", "127.0.0.1%lo", "300.1.1.1"}) {
+    CAPTURE(listen);
+    CHECK_THAT(std::string(MessageOf(Set(config, "listen", listen))),
+               Catch::Contains("setting listen is \"" + listen + "\""));
+  }
+  CHECK(Set(config, "advertised", "").ok());
+  CHECK(Set(config, "advertised", "broker.example:9092").ok());
+  CHECK(Set(config, "advertised", "[::1]:9092").ok());
+  for (const std::string advertised : {"garbage", "host:", "host:0", "::1:9092", ":9092"}) {
+    CAPTURE(advertised);
+    CHECK_THAT(std::string(MessageOf(Set(config, "advertised", advertised))),
+               Catch::Contains("setting advertised is"));
+  }
+}
+
+TEST_CASE("Config: a request must have room for the largest batch") {
+  Config config;
+  CHECK(CheckTogether(config).ok());
+  REQUIRE(Set(config, "frame_size_max", "65536").ok());
+  const std::string refusal(MessageOf(CheckTogether(config)));
+  CHECK_THAT(refusal, Catch::Contains("frame_size_max is 65536") && Catch::Contains("max.message.bytes"));
+  REQUIRE(Set(config, "frame_size_max", "1114112").ok());
+  CHECK(CheckTogether(config).ok());
+}
+
+TEST_CASE("Config: an address is written as it is read, an IPv6 one in brackets") {
+  for (const std::string text : {"host:1", "127.0.0.1:9092", "[::1]:9092"}) {
+    const auto parsed = ParseHostPort(text);
+    REQUIRE(parsed.ok());
+    CHECK(ToString(*parsed) == text);
+  }
+}
+
 TEST_CASE("Config: a file that is not TOML, or not there, is refused") {
   const ConfigFile file("port 1234\n");
   Config config;

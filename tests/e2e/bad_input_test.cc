@@ -67,6 +67,38 @@ TEST_CASE("A port in use is refused, naming address and port") {
   CHECK_THAT(second.errors(), Catch::Contains("127.0.0.1 port " + std::to_string(first.port())));
 }
 
+TEST_CASE("A start that fails at its address leaves the data directory clean, and its epoch as it is") {
+  const TempDir directory;
+  const std::string data = directory / "data";
+  const std::vector<std::string> start = {"--data", data, "--set", "port=0", "--ready-json"};
+  storage::PosixFileSystem files;
+  {
+    BrokerProcess broker(start);
+    REQUIRE(broker.ready());
+    broker.Signal(SIGTERM);
+    REQUIRE(broker.WaitForExit(std::chrono::seconds(10)) == 0);
+  }
+  const auto before = storage::ReadSmallFile(files, data + "/meta");
+  REQUIRE(before.ok());
+  BrokerProcess other({"--ephemeral"});
+  REQUIRE(other.ready());
+  const std::string taken = "port=" + std::to_string(other.port());
+  for (const std::string& setting : {taken, std::string("listen=192.0.2.1"), std::string("advertised=no")}) {
+    CAPTURE(setting);
+    std::vector<std::string> arguments = start;
+    arguments.insert(arguments.end(), {"--set", setting});
+    BrokerProcess broker(arguments);
+    CHECK_FALSE(broker.ready());
+    CHECK(std::filesystem::exists(data + "/clean"));
+  }
+  BrokerProcess broker(start);
+  REQUIRE(broker.ready());
+  CHECK_THAT(broker.errors(), !Catch::Contains("recovering"));
+  const auto after = storage::ReadSmallFile(files, data + "/meta");
+  REQUIRE(after.ok());
+  CHECK(after->content == before->content);  // the leader epoch is in it
+}
+
 TEST_CASE("A data directory that cannot be made or written is refused, naming it") {
   const TempDir directory;
   BrokerProcess missing({"--data", directory / "no/such/parent", "--set", "port=0", "--ready-json"});
@@ -79,12 +111,26 @@ TEST_CASE("A data directory that cannot be made or written is refused, naming it
   CHECK_THAT(file.errors(), Catch::Contains(directory / "file"));
 }
 
+TEST_CASE("Temporary data without a directory for it is refused, naming TMPDIR") {
+  const auto result =
+      RunProgram({"/usr/bin/env", "TMPDIR=/nonexistent", HEADRACE_BROKER_PROGRAM, "--ephemeral"});
+  CHECK(result.exit_code == 1);
+  CHECK_THAT(result.output, Catch::Contains("TMPDIR"));
+}
+
 TEST_CASE("Configuration mistakes are usage errors: exit code 2, with the nearest name") {
   BrokerProcess unknown({"--ephemeral", "--set", "reactor=1"});
   CHECK(unknown.WaitForExit(std::chrono::seconds(5)) == 2);
   CHECK_THAT(unknown.errors(), Catch::Contains("\"reactors\""));
   BrokerProcess value({"--ephemeral", "--set", "port=http"});
   CHECK(value.WaitForExit(std::chrono::seconds(5)) == 2);
+  BrokerProcess listen({"--ephemeral", "--set", "listen=nonsense"});
+  CHECK(listen.WaitForExit(std::chrono::seconds(5)) == 2);
+  CHECK_THAT(listen.errors(), Catch::Contains("setting listen is \"nonsense\""));
+  BrokerProcess together({"--ephemeral", "--set", "frame_size_max=65536"});
+  CHECK(together.WaitForExit(std::chrono::seconds(5)) == 2);
+  BrokerProcess both({"--ephemeral", "--data", "/tmp/somewhere"});
+  CHECK(both.WaitForExit(std::chrono::seconds(5)) == 2);
   BrokerProcess option({"--ephemera"});
   CHECK(option.WaitForExit(std::chrono::seconds(5)) == 2);
 }

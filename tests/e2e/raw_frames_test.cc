@@ -236,7 +236,8 @@ TEST_CASE("A connection that sends no byte is closed in time, with one log line;
 }
 
 TEST_CASE("Truncated, oversized and garbage frames: closed, one log line, at most 64 KiB each") {
-  BrokerProcess broker({"--ephemeral", "--set", "frame_size_max=1048576", "--set", "reactors=1"});
+  BrokerProcess broker({"--ephemeral", "--set", "frame_size_max=1048576", "--set", "reactors=1", "--set",
+                        "max.message.bytes=65536"});
   REQUIRE(broker.ready());
   const std::string large(1 << 20, 'g');
   struct Case {
@@ -307,7 +308,7 @@ TEST_CASE("One bad frame is one log line, which says who and what") {
       {LargeFrame(8, 999'990), false, {"header of 999990 bytes", "room for 999988", "1048576"}},
   };
   for (const Case& one : cases) {
-    BrokerProcess broker({"--ephemeral", "--set", "frame_size_max=1048576"});
+    BrokerProcess broker({"--ephemeral", "--set", "frame_size_max=1048576", "--set", "max.message.bytes=65536"});
     REQUIRE(broker.ready());
     RawSocket socket(broker.port());
     REQUIRE(socket.Send(HelloFrame()));
