@@ -230,15 +230,12 @@ absl::Status Broker::Stop() {
   // What is queued is written and acknowledged to itself; jobs that follow it run out, and append no more.
   flusher_.reset();
   pool_.reset();
-  absl::Status status;
-  auto summaries = registry_->CloseAll();
-  status = summaries.status();
-  if (status.ok()) {
-    const absl::Status marked = directory_->MarkClean(*summaries);
-    if (!marked.ok()) spdlog::warn("the next start looks into every log: {}", MessageOf(marked));
-  }
+  storage::FilePool closing(config_.file_threads);
+  const topic::ClosedLogs closed = registry_->CloseAll(closing);
+  const absl::Status marked = directory_->MarkClean(closed.summaries, closed.status.ok());
+  if (!marked.ok()) spdlog::warn("the next start looks into every log: {}", MessageOf(marked));
   server_.reset();
-  return status;
+  return closed.status;
 }
 
 native::BrokerStatus Broker::Status(bool with_connections) const {

@@ -261,7 +261,9 @@ std::uint64_t DataDirectory::ReserveOf(const DiskSpace& space) {
   return std::max(kMin, std::min(space.total / 20, kMax));
 }
 
-absl::Status DataDirectory::MarkClean(const std::vector<std::pair<TopicPartition, LogSummary>>& logs) {
+absl::Status DataDirectory::MarkClean(const std::vector<std::pair<TopicPartition, LogSummary>>& logs,
+                                      bool all) {
+  if (!all) RETURN_IF_ERROR(RaiseLeaderEpoch());
   return Replace("clean", kCleanFormat, SerializeManifest(logs));
 }
 

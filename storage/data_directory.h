@@ -27,7 +27,7 @@ struct DataDirectoryMeta {
   static constexpr std::uint32_t kFormat = 1;
   std::uint32_t format = kFormat;
   std::string cluster_id;
-  LeaderEpoch leader_epoch = 0;  // raised by one, and synced, at every unclean start
+  LeaderEpoch leader_epoch = 0;  // raised by one, and synced, before logs are recovered
 };
 
 // Thread: Open, Close and the destructor on one; the rest from any.
@@ -65,8 +65,10 @@ class DataDirectory {
   // Free bytes below which produce is refused: max(64 MiB, min(5 % of the disk, 1 GiB)).
   static std::uint64_t ReserveOf(const DiskSpace& space);
 
-  // Writes `clean` with what Log::Close said of every log, synced. The last act of an orderly stop.
-  absl::Status MarkClean(const std::vector<std::pair<TopicPartition, LogSummary>>& logs);
+  // Writes `clean` with what Log::Close said of every log, synced. The last act of an orderly stop. If some
+  // could not be closed, they are left out of it and `all` is false: the next start recovers them, in a new
+  // leader epoch.
+  absl::Status MarkClean(const std::vector<std::pair<TopicPartition, LogSummary>>& logs, bool all = true);
 
  private:
   DataDirectory(FileSystem& files, std::string path);
@@ -76,8 +78,8 @@ class DataDirectory {
   absl::Status SyncParent();
   absl::Status ReadMeta();
   absl::Status WriteMeta();
-  absl::Status ReadClean();
   absl::Status RaiseLeaderEpoch();
+  absl::Status ReadClean();
   // A name in quarantine that neither a file nor a reason has.
   absl::StatusOr<std::string> FreeQuarantinePath(const std::string& path);
   absl::Status WriteReason(const std::string& path, const std::string& reason);

@@ -137,15 +137,29 @@ absl::Status TopicRegistry::OpenAll(const std::vector<std::shared_ptr<Topic>>& t
   return stopped.load() ? absl::CancelledError("stopped before every log was open") : absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<std::pair<TopicPartition, storage::LogSummary>>> TopicRegistry::CloseAll() {
-  std::vector<std::pair<TopicPartition, storage::LogSummary>> summaries;
+ClosedLogs TopicRegistry::CloseAll(storage::FilePool& pool) {
+  core::Mutex mutex;
+  ClosedLogs closed;  // guarded by it
+  std::latch left(static_cast<std::ptrdiff_t>(partition_count()));
+  const auto close = [&](const TopicPtr& topic, std::size_t number) {
+    absl::StatusOr<storage::LogSummary> summary = topic->partitions[number]->Close();
+    {
+      const core::MutexLock lock(mutex);
+      closed.status.Update(summary.status());
+      if (summary.ok()) {
+        closed.summaries.emplace_back(TopicPartition{topic->id, static_cast<PartitionId>(number)},
+                                      *std::move(summary));
+      }
+    }
+    left.count_down();
+  };
   for (const TopicPtr& topic : All()) {
     for (std::size_t i = 0; i < topic->partitions.size(); ++i) {
-      ASSIGN_OR_RETURN(storage::LogSummary summary, topic->partitions[i]->Close());
-      summaries.emplace_back(TopicPartition{topic->id, static_cast<PartitionId>(i)}, std::move(summary));
+      pool.Post([&close, topic, i] { close(topic, i); });
     }
   }
-  return summaries;
+  left.wait();
+  return closed;
 }
 
 }  // namespace headrace::topic

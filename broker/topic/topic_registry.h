@@ -33,6 +33,12 @@ using RecoveredFunction = std::function<void(const std::string& partition, const
 // Told of each topic that was deleted. On the thread that deletes; must not change topics.
 using DeletedFunction = std::function<void()>;
 
+// What became of all logs at an orderly end.
+struct ClosedLogs {
+  std::vector<std::pair<TopicPartition, storage::LogSummary>> summaries;
+  absl::Status status;  // the first error of those that are not among them
+};
+
 struct CreateTopicOptions {
   std::string name;
   std::uint32_t partitions = 1;
@@ -94,8 +100,9 @@ class TopicRegistry {
 
   // Once appends are refused: returns when none is on its way any more, and the flusher may be stopped.
   void AwaitAppends() const;
-  // Closes every log, for the clean marker. REQUIRES: no appends any more, flusher idle.
-  absl::StatusOr<std::vector<std::pair<TopicPartition, storage::LogSummary>>> CloseAll();
+  // Closes every log, several at once on `pool`, for the clean marker; those that cannot be closed, as fenced
+  // ones, do not keep the others. REQUIRES: no appends any more, flusher idle; not on a thread of `pool`.
+  ClosedLogs CloseAll(storage::FilePool& pool);
 
   // What a topic has that sets nothing itself.
   const TopicConfig& defaults() const { return defaults_; }

@@ -343,6 +343,68 @@ TEST_CASE("TopicRegistry: an unknown topic is told with the nearest name, if one
   CHECK_THAT(Text(topics.registry->UnknownTopic("payments")), !Catch::Contains("did you mean"));
 }
 
+TEST_CASE("TopicRegistry: a fenced log alone is recovered after an orderly end, in a new leader epoch") {
+  FaultyTopics topics;
+  REQUIRE(Create(topics, "t", 3).ok());
+  const TopicPtr topic = topics.registry->Find("t");
+  for (const auto& partition : topic->partitions) {
+    REQUIRE(FaultyTopics::Append(*partition, MakeBatch({"a"})).get().ok());
+  }
+  topics.files.SetDecide([&topic](const FileOperation& operation) {
+    const bool fails = operation.kind == FileOperation::Kind::kSync &&
+                       operation.path.find(topic->id.ToString() + "/1/") != std::string::npos;
+    return Fault{fails ? absl::InternalError("broken disk") : absl::OkStatus(), 0};
+  });
+  REQUIRE_FALSE(FaultyTopics::Append(*topic->partitions[1], MakeBatch({"b"})).get().ok());
+  const LeaderEpoch epoch = topics.directory->meta().leader_epoch;
+  topics.stopping.store(true);
+  const topic::ClosedLogs closed = topics.registry->CloseAll(*topics.pool);
+  CHECK_THAT(Text(closed.status), Catch::Contains("broken disk"));
+  CHECK(closed.summaries.size() == 2);
+  REQUIRE(topics.directory->MarkClean(closed.summaries, closed.status.ok()).ok());
+  topics.stopping.store(false);
+  REQUIRE(topics.Restart().ok());
+  CHECK(topics.recovered().size() == 1);
+  CHECK(topics.recovered().contains("t-1"));
+  CHECK(topics.directory->was_clean());
+  CHECK(topics.directory->meta().leader_epoch == epoch + 1);
+  for (const auto& partition : topics.registry->Find("t")->partitions) {
+    CHECK(FaultyTopics::Readable(*partition).front() == "a");
+    CHECK(FaultyTopics::Append(*partition, MakeBatch({"c"})).get().ok());
+  }
+}
+
+TEST_CASE("TopicRegistry: a stop that is asked for while logs are opened ends it between two of them") {
+  FaultyTopics topics;
+  REQUIRE(Create(topics, "t", 20).ok());
+  for (const auto& partition : topics.registry->Find("t")->partitions) {
+    REQUIRE(FaultyTopics::Append(*partition, MakeBatch({"a"})).get().ok());
+  }
+  REQUIRE(topics.RestartAfterProcessCrash().ok());
+  std::atomic<int> asked{0};
+  std::atomic<int> looks{0};  // at a log, all together
+  const auto count_looks = [&looks](const FileOperation& operation) {
+    looks += operation.path.find("/topics/") != std::string::npos ? 1 : 0;
+    return Fault{};
+  };
+  topics.files.SetDecide(count_looks);
+  const auto stop = [&](int after) {
+    asked = looks = 0;
+    return topics.registry->Load(
+        *topics.pool, [](const std::string&, const storage::RecoveryReport&) {},
+        [&asked, after] { return ++asked > after; });
+  };
+  CHECK(absl::IsCancelled(stop(0)));
+  const int looks_at_none = looks.load();
+  CHECK(absl::IsCancelled(stop(1)));
+  CHECK(looks.load() > looks_at_none);
+  const int looks_at_one = looks.load() - looks_at_none;
+  CHECK(stop(20).ok());
+  CHECK(looks.load() > looks_at_none + 10 * looks_at_one);
+  CHECK(asked.load() == 20);
+  topics.files.Heal();
+}
+
 TEST_CASE("TopicRegistry: after a crash what was not synced is looked into, after an orderly end nothing") {
   FaultyTopics topics;
   const auto partition = topics.Create({{"durability", "written"}});
@@ -351,9 +413,9 @@ TEST_CASE("TopicRegistry: after a crash what was not synced is looked into, afte
   CHECK(topics.recovered().contains("t-0"));
   REQUIRE(FaultyTopics::Append(*topics.Find(), MakeBatch({"b"})).get().ok());
   topics.stopping.store(true);
-  const auto summaries = topics.registry->CloseAll();
-  REQUIRE(summaries.ok());
-  REQUIRE(topics.directory->MarkClean(*summaries).ok());
+  const topic::ClosedLogs closed = topics.registry->CloseAll(*topics.pool);
+  REQUIRE(closed.status.ok());
+  REQUIRE(topics.directory->MarkClean(closed.summaries).ok());
   topics.stopping.store(false);
   REQUIRE(topics.Restart().ok());
   CHECK(topics.recovered().empty());

@@ -226,3 +226,37 @@ TEST_CASE("A named consumer goes on where it committed, after kill -9") {
   CHECK(rest.front() == "40");
   CHECK(rest.back() == "99");
 }
+
+TEST_CASE("SIGTERM with thousands of partitions that were written to just now: within 5 s, and clean") {
+  const TempDir directory;
+  const std::vector<std::string> start = {"--data", directory / "data", "--set", "port=0", "--ready-json"};
+  constexpr std::uint32_t kMany = 1500;
+  {
+    BrokerProcess broker(start);
+    REQUIRE(broker.ready());
+    ClientOptions client;
+    client.broker = broker.address();
+    auto admin = Admin::Connect(client);
+    REQUIRE(admin);
+    CreateTopicOptions options;
+    options.partitions = kMany;
+    options.configs = {{"durability", "written"}};
+    REQUIRE(admin->CreateTopic("t", options));
+    auto producer = Producer::Connect(client, "t");
+    REQUIRE(producer);
+    for (std::uint32_t partition = 0; partition < kMany; ++partition) {
+      Message message;
+      message.value = "x";
+      message.partition = partition;
+      REQUIRE(producer->Send(message));
+    }
+    REQUIRE(producer->Close(std::chrono::seconds(60)));
+    const auto began = std::chrono::steady_clock::now();
+    broker.Signal(SIGTERM);
+    CHECK(broker.WaitForExit(std::chrono::seconds(60)) == 0);
+    CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(5));
+  }
+  BrokerProcess broker(start);
+  REQUIRE(broker.ready());
+  CHECK(broker.errors().find("recover") == std::string::npos);
+}

@@ -136,6 +136,17 @@ TEST_CASE("DataDirectory: every unclean start raises the leader epoch, and no cl
   CHECK(bench.directory().meta().leader_epoch == 3);
 }
 
+TEST_CASE("DataDirectory: a clean stop without some of the logs raises the leader epoch for them") {
+  Bench bench;
+  REQUIRE(bench.Open().ok());
+  REQUIRE(bench.directory().MarkClean({{{Topic(1), 0}, Summary(40)}}, false).ok());
+  REQUIRE(bench.Open().ok());
+  CHECK(bench.directory().was_clean());
+  CHECK(bench.directory().meta().leader_epoch == 1);
+  CHECK(bench.directory().SummaryOf({Topic(1), 0}));
+  CHECK_FALSE(bench.directory().SummaryOf({Topic(1), 1}));
+}
+
 TEST_CASE("DataDirectory: the clean file goes before anything else is written") {
   Bench bench;
   REQUIRE(bench.Open().ok());
