@@ -28,6 +28,7 @@ namespace {
 
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
+constexpr std::uint64_t kOwnFiles = 64;  // of the process, beside connections and segments
 
 struct Arguments {
   std::string config_file;
@@ -76,12 +77,22 @@ void TakeStandardStreams() {
   if (lowest >= 0) ::close(lowest);
 }
 
-// Segments and connections both want descriptors: take all that the system allows.
-void RaiseFileLimit() {
+// Segments and connections both want descriptors: take all that the system allows, and leave each of them
+// their share of what is too little for both.
+void RaiseFileLimit(Config& config) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+  const std::uint64_t wanted = std::uint64_t{config.connections_max} + config.open_files_max + kOwnFiles;
+  if (wanted <= limit.rlim_cur) return;
+  const rlim_t files = std::max<rlim_t>(limit.rlim_cur / 2, 16);
+  config.open_files_max = static_cast<std::uint32_t>(std::min<rlim_t>(config.open_files_max, files));
+  spdlog::warn(
+      "{} files may be open, {} are needed for connections_max and open_files_max: {} segment files are kept "
+      "open, and connections beyond the rest wait (raise the limit, as with ulimit -n, or lower the "
+      "settings)",
+      limit.rlim_cur, wanted, config.open_files_max);
 }
 
 // Blocked in every thread, so that only the wait in RunBroker takes them.
@@ -175,7 +186,7 @@ int Main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("broker"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %n: %v");
   spdlog::set_level(spdlog::level::from_str(config.log_level));
-  RaiseFileLimit();
+  RaiseFileLimit(config);
   return arguments.ephemeral ? RunEphemeral(arguments, config) : RunBroker(arguments, config);
 }
 

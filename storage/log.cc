@@ -94,6 +94,10 @@ absl::Status Log::State::FenceStatus() const {
 }
 
 absl::Status Log::State::FailedWrite(const absl::Status& error) {
+  if (absl::IsUnavailable(error)) {  // of an open: not a byte was written
+    return MakeError(ErrorCode::kThrottlingQuotaExceeded,
+                     absl::StrCat(*directory, ": ", error.message(), "; nothing was kept, retry"));
+  }
   if (!absl::IsResourceExhausted(error)) return Fence(error);
   return MakeError(ErrorCode::kDiskFull, absl::StrCat(*directory, ": the disk is full: ", error.message(),
                                                       "; nothing was kept, retry when there is room"));

@@ -1,6 +1,9 @@
 #include "broker/net/server.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,6 +23,8 @@ namespace {
 using tcp = boost::asio::ip::tcp;
 
 constexpr int kBacklog = 4096;
+// Descriptors that connections leave to files: a log must be able to open its next segment.
+constexpr rlim_t kKeptForFiles = 32;
 // After an accept that failed for want of descriptors or memory: time for some to come back.
 constexpr std::chrono::milliseconds kAcceptPause{100};
 // Without a failure for this long, the next one is of another shortage.
@@ -142,7 +147,18 @@ class Server::Impl {
     for (std::future<void>& one : done) one.wait();
   }
 
+  // The next descriptor would be the lowest that is free: all below it are taken.
+  bool IsShortOfDescriptors() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+    const int next = ::fcntl(acceptor_->native_handle(), F_DUPFD_CLOEXEC, 0);
+    if (next < 0) return true;
+    ::close(next);
+    return static_cast<rlim_t>(next) + kKeptForFiles >= limit.rlim_cur;
+  }
+
   void Accept() {
+    if (IsShortOfDescriptors()) return PauseAccepting(boost::asio::error::no_descriptors);
     Reactor& reactor = *reactors_[next_reactor_++ % reactors_.size()];
     acceptor_->async_accept(reactor.context(),
                             [this, &reactor](const boost::system::error_code& error, tcp::socket socket) {

@@ -112,6 +112,8 @@ ErrorCode NearestCode(absl::StatusCode status) {
       return ErrorCode::kCorruptMessage;
     case Status::kResourceExhausted:
       return ErrorCode::kDiskFull;
+    case Status::kUnavailable:
+      return ErrorCode::kThrottlingQuotaExceeded;
     case Status::kInternal:
       return ErrorCode::kStorageError;
     default:

@@ -1,9 +1,10 @@
 // The seam between storage and the kernel: the only virtual interfaces in storage beside Clock, so that tests
 // run on an in-memory file system that fails on demand.
 //
-// Errors: a full disk or quota is absl::StatusCode::kResourceExhausted, a missing name kNotFound, everything
-// else kInternal or a closer code; messages name the call, the path and errno's text. EINTR and short writes
-// are handled inside. What a full disk refused may be tried again, but for a sync: no failure of one passes.
+// Errors: a full disk or quota is absl::StatusCode::kResourceExhausted, an open without a descriptor left
+// kUnavailable, a missing name kNotFound, everything else kInternal or a closer code; messages name the call,
+// the path and errno's text. EINTR and short writes are handled inside. What a full disk or the want of a
+// descriptor refused may be tried again, but for a sync: no failure of one passes.
 #pragma once
 
 #include <cstdint>

@@ -17,7 +17,10 @@ absl::StatusOr<std::shared_ptr<File>> FileCache::Get(const std::string& path, Op
     }
   }
   // Opened without the lock: an open may wait for the disk, and others need the cache meanwhile.
-  ASSIGN_OR_RETURN(std::shared_ptr<File> file, files_.Open(path, mode));
+  absl::StatusOr<std::shared_ptr<File>> opened = files_.Open(path, mode);
+  while (absl::IsUnavailable(opened.status()) && EvictHalf()) opened = files_.Open(path, mode);
+  RETURN_IF_ERROR(opened.status());
+  std::shared_ptr<File> file = *std::move(opened);
   std::list<Entry> evicted;  // destroyed, and so perhaps closed, after the lock
   const core::MutexLock lock(mutex_);
   if (const auto found = by_path_.find(path); found != by_path_.end()) return found->second->file;
@@ -25,11 +28,24 @@ absl::StatusOr<std::shared_ptr<File>> FileCache::Get(const std::string& path, Op
   if (drops_ != drops_before) return file;
   entries_.push_front({path, file});
   by_path_[path] = entries_.begin();
-  while (entries_.size() > open_max_) {
+  evicted = Evict(open_max_);
+  return file;
+}
+
+bool FileCache::EvictHalf() {
+  std::list<Entry> evicted;
+  const core::MutexLock lock(mutex_);
+  evicted = Evict(entries_.size() / 2);
+  return !evicted.empty();
+}
+
+std::list<FileCache::Entry> FileCache::Evict(std::size_t keep) {
+  std::list<Entry> evicted;
+  while (entries_.size() > keep) {
     by_path_.erase(entries_.back().path);
     evicted.splice(evicted.begin(), entries_, std::prev(entries_.end()));
   }
-  return file;
+  return evicted;
 }
 
 void FileCache::Drop(const std::string& path) {

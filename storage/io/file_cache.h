@@ -33,6 +33,10 @@ class FileCache {
     std::shared_ptr<File> file;
   };
 
+  // Lets go of half of the files, those that were used longest ago; false if there is none.
+  bool EvictHalf() HEADRACE_EXCLUDES(mutex_);
+  std::list<Entry> Evict(std::size_t keep) HEADRACE_REQUIRES(mutex_);
+
   FileSystem& files_;
   const std::size_t open_max_;
   mutable core::Mutex mutex_;

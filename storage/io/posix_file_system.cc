@@ -65,6 +65,15 @@ absl::Status Error(std::string_view call, const std::string& path) {
   return Error(call, path, path);
 }
 
+bool IsOutOfDescriptors(int code) {
+  return code == EMFILE || code == ENFILE;
+}
+
+absl::Status OpenError(const std::string& path) {
+  if (!IsOutOfDescriptors(errno) && errno != ENOMEM) return Error("open", path);
+  return absl::UnavailableError(absl::StrCat("open ", path, ": ", std::strerror(errno), " (ulimit -n)"));
+}
+
 template <typename Call>
 auto Retry(Call call) {
   decltype(call()) result;
@@ -181,13 +190,34 @@ DirectoryEntry::Kind KindOf(const std::string& directory, const dirent& entry) {
   return S_ISDIR(status.st_mode) ? DirectoryEntry::Kind::kDirectory : DirectoryEntry::Kind::kOther;
 }
 
+absl::Status OpenAndSync(const std::string& directory) {
+  const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return OpenError(directory);
+  const int result = ::fsync(descriptor);
+  absl::Status status = result == 0 ? absl::OkStatus() : Error("sync directory", directory);
+  // A failed sync does not pass, so it must not look like a write that a full disk refused.
+  if (absl::IsResourceExhausted(status)) status = absl::InternalError(status.message());
+  ::close(descriptor);
+  return status;
+}
+
+int OpenReserve() {
+  return ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 }  // namespace
+
+PosixFileSystem::PosixFileSystem() : reserve_(OpenReserve()) {}
+
+PosixFileSystem::~PosixFileSystem() {
+  if (reserve_ >= 0) ::close(reserve_);
+}
 
 absl::StatusOr<std::shared_ptr<File>> PosixFileSystem::Open(const std::string& path, OpenMode mode) {
   int flags = O_CLOEXEC | O_NOFOLLOW | (mode == OpenMode::kRead ? O_RDONLY : O_RDWR);
   if (mode == OpenMode::kCreate) flags |= O_CREAT;
   const int descriptor = Retry([&] { return ::open(path.c_str(), flags, 0644); });
-  if (descriptor < 0) return Error("open", path);
+  if (descriptor < 0) return OpenError(path);
   return std::make_shared<PosixFile>(descriptor, path);
 }
 
@@ -222,13 +252,13 @@ absl::Status PosixFileSystem::Remove(const std::string& path) {
 }
 
 absl::Status PosixFileSystem::SyncDirectory(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return Error("open directory", path);
-  const int result = ::fsync(descriptor);
-  absl::Status status = result == 0 ? absl::OkStatus() : Error("sync directory", path);
-  // A failed sync does not pass, so it must not look like a write that a full disk refused.
-  if (absl::IsResourceExhausted(status)) status = absl::InternalError(status.message());
-  ::close(descriptor);
+  absl::Status status = OpenAndSync(path);
+  if (!absl::IsUnavailable(status)) return status;
+  // What a sync would have made durable cannot be taken back any more.
+  const core::MutexLock lock(reserve_mutex_);
+  if (reserve_ >= 0) ::close(reserve_);
+  status = OpenAndSync(path);
+  reserve_ = OpenReserve();
   return status;
 }
 

@@ -173,6 +173,33 @@ TEST_CASE("Partition, durable: a failed sync fences it for good, with the first 
   CHECK_FALSE(partition->Close().ok());  // so that no clean marker can vouch for it
 }
 
+TEST_CASE("Partition: a segment that cannot be opened for want of descriptors refuses appends, and no more") {
+  for (const std::string durability : {"written", "durable"}) {
+    CAPTURE(durability);
+    FaultyTopics topics;
+    const auto fresh = topics.Create({{"durability", durability}}, "fresh");
+    const auto rolling = topics.Create({{"durability", durability}, {"segment.bytes", "65536"}}, "rolling");
+    REQUIRE(FaultyTopics::Append(*rolling, MakeBatch({std::string(40'000, 'a')})).get().ok());
+    topics.files.SetDecide([](const FileOperation& operation) {
+      const bool opens = operation.kind == FileOperation::Kind::kCreate;
+      return Fault{opens ? absl::UnavailableError("open: Too many open files") : absl::OkStatus(), 0};
+    });
+    for (const auto& partition : {fresh, rolling}) {
+      auto refused = FaultyTopics::Append(*partition, MakeBatch({std::string(40'000, 'b')}));
+      const auto outcome = refused.get();
+      CHECK(IsRetriable(CodeOf(outcome.status())));
+      CHECK_THAT(std::string(MessageOf(outcome.status())), Catch::Contains("Too many open files"));
+      CHECK(partition->status().ok());
+    }
+    topics.files.Heal();
+    for (const auto& partition : {fresh, rolling}) {
+      CHECK(FaultyTopics::Append(*partition, MakeBatch({"c"})).get().ok());
+    }
+    CHECK(FaultyTopics::Readable(*fresh) == std::vector<std::string>{"c"});
+    CHECK(FaultyTopics::Readable(*rolling) == std::vector<std::string>{std::string(40'000, 'a'), "c"});
+  }
+}
+
 TEST_CASE("Partition: a failed sync fences it whatever it failed of, a full disk too") {
   for (const std::string durability : {"written", "durable"}) {
     CAPTURE(durability);

@@ -126,6 +126,25 @@ std::size_t CountLines(const std::string& text, const std::string& what) {
   return count;
 }
 
+// A producer to a new topic, whose logs are yet to begin.
+Producer ProducerOfNew(const ClientOptions& client, Admin& admin, const std::string& topic) {
+  CreateTopicOptions options;
+  options.partitions = 3;
+  options.configs = {{"segment.bytes", "1048576"}};
+  REQUIRE(admin.CreateTopic(topic, options));
+  auto producer = Producer::Connect(client, topic);
+  REQUIRE(producer);
+  return *std::move(producer);
+}
+
+// Logs that begin, and roll: they need descriptors.
+void BeginAndRollLogs(Producer& producer, Admin& admin) {
+  const std::string value(10'000, 'v');
+  for (int i = 0; i < 900; ++i) REQUIRE(producer.Send("", value));
+  REQUIRE(producer.Flush(std::chrono::seconds(60)));
+  CHECK(admin.Stats()->fenced_partitions == 0);
+}
+
 bool ProducesAndConsumes(Producer& producer, Consumer& consumer, const std::string& value) {
   Message message;
   message.value = value;
@@ -210,7 +229,10 @@ TEST_CASE(
   auto consumer = Consumer::Connect(client, "t", {});
   REQUIRE(consumer);
   REQUIRE(ProducesAndConsumes(*producer, *consumer, "before"));
-  constexpr std::uint64_t kLeft = 5;
+  Producer rolling = ProducerOfNew(client, *admin, "rolling");
+  Producer fresh = ProducerOfNew(client, *admin, "fresh");
+  // 32 are left to files: connections get the others.
+  constexpr std::uint64_t kLeft = 32 + 5;
   constexpr std::size_t kSockets = 50;
   LimitDescriptors(broker, LimitFor(broker, kLeft));
   std::vector<std::unique_ptr<RawSocket>> sockets;
@@ -237,12 +259,21 @@ TEST_CASE(
   REQUIRE(during);
   CHECK(during->connections < kSockets);
   CHECK(during->fenced_partitions == 0);
+  BeginAndRollLogs(rolling, *admin);
   // Some leave, and as many of those who wait take their places.
   const std::uint64_t accepted = during->connections_total;
   sockets.erase(sockets.begin(), sockets.begin() + 3);
   CHECK(WaitUntil([&] { return admin->Stats()->connections_total >= accepted + 3; }));
+  // Not one is left: nothing is lost by it, and what had to wait goes on without a restart.
+  LimitDescriptors(broker, LimitFor(broker, 1) - 1);
+  Message message;
+  message.value = "waits for a descriptor";
+  auto waiting = fresh.SendForResult(message);
+  CHECK(ProducesAndConsumes(*producer, *consumer, "without any"));
+  CHECK(admin->Stats()->fenced_partitions == 0);
   // All the others as well when there are descriptors again.
   LimitDescriptors(broker, LimitFor(broker, 2 * kSockets));
+  CHECK(waiting.get());
   CHECK(WaitUntil([&] { return admin->Stats()->connections >= sockets.size(); }));
   auto late = Admin::Connect(client);
   REQUIRE(late);

@@ -176,5 +176,35 @@ TEST_CASE("FileCache: threads get whole files of the paths they asked for") {
   CHECK(wrong == 0);
 }
 
+TEST_CASE("FileCache: without a descriptor left it lets go of what nobody uses, oldest first") {
+  Fixture fixture(4);
+  const auto in_use = fixture.Get("/a");
+  std::weak_ptr<File> idle = fixture.Get("/b");
+  fixture.Get("/c");
+  int refused = 0;
+  fixture.files.SetDecide([&](const FileOperation& operation) {
+    const bool none_left = operation.path == "/d" && !idle.expired();
+    refused += none_left ? 1 : 0;
+    return Fault{none_left ? absl::UnavailableError("open: too many open files") : absl::OkStatus(), 0};
+  });
+  CHECK(fixture.Get("/d") != nullptr);
+  CHECK(refused > 0);
+  CHECK(fixture.Get("/d") == fixture.Get("/d"));
+  CHECK(in_use.use_count() == 1);  // the cache has forgotten it too, and its user keeps it
+}
+
+TEST_CASE("FileCache: when nothing more can be let go, the error is told") {
+  Fixture fixture(4);
+  fixture.Get("/a");
+  fixture.files.SetDecide([&](const FileOperation& operation) {
+    const bool none_left = operation.path == "/d";
+    return Fault{none_left ? absl::UnavailableError("too many open files") : absl::OkStatus(), 0};
+  });
+  CHECK(absl::IsUnavailable(fixture.cache.Get("/d", OpenMode::kWrite).status()));
+  CHECK(fixture.cache.open_count() == 0);
+  fixture.files.Heal();
+  CHECK(fixture.Get("/d") != nullptr);
+}
+
 }  // namespace
 }  // namespace headrace::storage

@@ -317,5 +317,29 @@ TEST_CASE("PosixFileSystem: another process' lock holds until that process is de
   CHECK(files.Lock(directory / "lock").ok());
 }
 
+TEST_CASE("PosixFileSystem: without a descriptor left an open may be retried, and directories are synced") {
+  const TempDir directory;
+  PosixFileSystem files;
+  const auto open = Create(files, directory / "open", "content");
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const int lowest_free = ::dup(0);
+  ::close(lowest_free);
+  const rlimit none{static_cast<rlim_t>(lowest_free), before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const absl::Status refused = files.Open(directory / "more", OpenMode::kCreate).status();
+  const absl::Status synced = files.SyncDirectory(directory / "");
+  const absl::Status again = files.SyncDirectory(directory / "");
+  const absl::Status written = Write(*open, 0, "more");
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(absl::IsUnavailable(refused));
+  CHECK(IsRetriable(CodeOf(refused)));
+  CHECK_THAT(TextOf(refused), Contains("more") && Contains("ulimit"));
+  CHECK(synced.ok());
+  CHECK(again.ok());
+  CHECK(written.ok());
+  CHECK(files.Open(directory / "more", OpenMode::kCreate).ok());
+}
+
 }  // namespace
 }  // namespace headrace::storage
