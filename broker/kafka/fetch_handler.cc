@@ -50,7 +50,15 @@ void NoteTold(FetchEntry& entry, const topic::PartitionRead& read) {
 class FetchOperation : public std::enable_shared_from_this<FetchOperation> {
  public:
   FetchOperation(const Request& request, std::unique_ptr<FetchSession> session)
-      : request_(request), session_(std::move(session)) {}
+      : request_(request), session_(std::move(session)) {
+    request_.owner.reset();  // the frame's bytes are not needed while it waits
+  }
+  // Without an answer if the connection went: the session goes on with the client's next one.
+  ~FetchOperation() {
+    if (session_ != nullptr) request_.services->fetch_sessions->Return(std::move(session_));
+  }
+  FetchOperation(const FetchOperation&) = delete;
+  FetchOperation& operator=(const FetchOperation&) = delete;
 
   void Start(const FetchRequest& message) {
     const Services& services = *request_.services;
@@ -66,11 +74,13 @@ class FetchOperation : public std::enable_shared_from_this<FetchOperation> {
     }
     const auto wait =
         std::chrono::milliseconds(std::clamp(message.wait_max_ms, 0, services.fetch_wait_max_ms));
-    std::make_shared<topic::LongPoll>(request_.channel, std::move(targets), limits,
-                                      [self = shared_from_this()](std::vector<topic::PartitionRead> reads) {
-                                        self->Finish(std::move(reads));
-                                      })
-        ->Start(services.clock->MonotonicNow() + wait, wait.count() > 0 && !session_->entries.empty());
+    const auto poll = std::make_shared<topic::LongPoll>(
+        request_.channel, std::move(targets), limits,
+        [self = shared_from_this()](std::vector<topic::PartitionRead> reads) {
+          self->Finish(std::move(reads));
+        });
+    const bool may_wait = wait.count() > 0 && !session_->entries.empty();
+    request_.polls->Start(poll, services.clock->MonotonicNow() + wait, may_wait);
   }
 
  private:
@@ -106,7 +116,7 @@ class FetchOperation : public std::enable_shared_from_this<FetchOperation> {
     return response.topics.back();
   }
 
-  const Request request_;
+  Request request_;
   std::unique_ptr<FetchSession> session_;
 };
 

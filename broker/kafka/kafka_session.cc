@@ -48,6 +48,7 @@ absl::Status KafkaSession::OnFrame(net::ReceivedFrame frame) {
   request.client_id = Utf8Prefix(header.client_id.value_or(""), kClientIdSizeMax);
   request.owner = std::move(frame.owner);
   request.size = frame.bytes.size();
+  request.polls = &polls_;
   if (api == nullptr || !api->Serves(header.version)) {
     if (header.key != ApiKey::kApiVersions) return NotServed(header, api);
     request.ticket = responses_->Open();

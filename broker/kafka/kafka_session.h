@@ -21,13 +21,15 @@ class KafkaSession final : public net::Session {
   absl::Status OnLargeFrame(ByteSpan prefix, std::size_t size) override;
   absl::Status OnFrame(net::ReceivedFrame frame) override;
   void OnWritable() override {}
-  void OnClosed() override {}
+  void OnEndOfRequests() override { polls_.FinishAll(); }
+  void OnClosed() override { polls_.CancelAll(); }
   std::size_t HeldBytes() const override { return responses_->held_bytes(); }
 
  private:
   Services& services_;
   const std::shared_ptr<net::Channel> channel_;
   const std::shared_ptr<OrderedResponses> responses_;
+  topic::LongPolls polls_;
   std::string client_id_;  // as last told to the channel
 };
 

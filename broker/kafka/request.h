@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "broker/kafka/ordered_responses.h"
 #include "broker/kafka/services.h"
+#include "broker/topic/long_poll.h"
 #include "protocol/kafka/frame.h"
 
 namespace headrace::kafka {
@@ -23,8 +24,9 @@ struct Request {
   std::int16_t version = 0;
   std::int32_t correlation_id = 0;
   std::string client_id;
-  std::shared_ptr<void> owner;  // of the frame's bytes, which the message's Records point into
-  std::size_t size = 0;         // bytes as received, to be given back with the answer
+  std::shared_ptr<void> owner;        // of the frame's bytes, which the message's Records point into
+  std::size_t size = 0;               // bytes as received, to be given back with the answer
+  topic::LongPolls* polls = nullptr;  // of the session: only until the handler returns
 };
 
 // A frame as the network sends it; `slices` fill its gaps, in order.

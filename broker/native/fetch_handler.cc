@@ -1,6 +1,7 @@
 // Fetch: one long-polled read of several partitions.
 #include <algorithm>
 #include <chrono>
+#include <unordered_set>
 
 #include "broker/native/request.h"
 #include "broker/topic/long_poll.h"
@@ -44,16 +45,24 @@ void HandleFetch(const Request& request) {
                         : std::min<std::uint64_t>(session.fetch_size_max, message.max_bytes());
   limits.size_min = std::max<std::uint64_t>(1, message.min_bytes());
   std::vector<topic::ReadTarget> targets;
+  std::unordered_set<const topic::Partition*> named;
   for (const FetchRequest::Partition& entry : message.partitions()) {
-    targets.push_back({FindPartition(*request.services, entry.topic_id(), entry.topic(), entry.partition()),
-                       entry.offset(), entry.max_bytes() == 0 ? limits.size_max : entry.max_bytes()});
+    auto partition = FindPartition(*request.services, entry.topic_id(), entry.topic(), entry.partition());
+    if (partition.ok() && !named.insert(partition->get()).second)
+      return AnswerError(request, NamedTwice(**partition));
+    targets.push_back(
+        {std::move(partition), entry.offset(), entry.max_bytes() == 0 ? limits.size_max : entry.max_bytes()});
   }
   const std::uint32_t wait_ms = std::min(message.max_wait_ms(), session.fetch_wait_ms_max);
   const auto deadline = request.services->clock->MonotonicNow() + std::chrono::milliseconds(wait_ms);
-  std::make_shared<topic::LongPoll>(
-      request.channel, std::move(targets), limits,
-      [request](std::vector<topic::PartitionRead> reads) { AnswerFetch(request, std::move(reads)); })
-      ->Start(deadline, wait_ms > 0);
+  Request waiting = request;
+  waiting.owner.reset();  // the frame's bytes are not needed while it waits
+  auto answer = [waiting = std::move(waiting)](std::vector<topic::PartitionRead> reads) {
+    AnswerFetch(waiting, std::move(reads));
+  };
+  const auto poll =
+      std::make_shared<topic::LongPoll>(request.channel, std::move(targets), limits, std::move(answer));
+  request.polls->Start(poll, deadline, wait_ms > 0);
 }
 
 }  // namespace headrace::native

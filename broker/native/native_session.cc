@@ -53,6 +53,7 @@ absl::Status NativeSession::OnFrame(net::ReceivedFrame received) {
   request.owner = std::move(received.owner);
   request.size = received.bytes.size();
   request.client_id = client_id_;
+  request.polls = &polls_;
   RETURN_IF_ERROR(CheckType(request.frame.type));
   if (request.frame.type == FrameType::kHello) return HandleHello(request);
   Dispatch(request);
@@ -216,6 +217,7 @@ void NativeSession::OnWritable() {
 }
 
 void NativeSession::OnClosed() {
+  polls_.CancelAll();
   for (const auto& [id, stream] : streams_) stream->Close();
   streams_.clear();
 }

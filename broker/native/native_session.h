@@ -26,6 +26,7 @@ class NativeSession final : public net::Session {
   absl::Status OnLargeFrame(ByteSpan prefix, std::size_t size) override;
   absl::Status OnFrame(net::ReceivedFrame received) override;
   void OnWritable() override;
+  void OnEndOfRequests() override { polls_.FinishAll(); }
   void OnClosed() override;
 
  private:
@@ -41,6 +42,7 @@ class NativeSession final : public net::Session {
   const std::shared_ptr<net::Channel> channel_;
   bool greeted_ = false;
   std::shared_ptr<const std::string> client_id_;  // set with greeted_
+  topic::LongPolls polls_;
   std::unordered_map<std::uint32_t, std::shared_ptr<Stream>> streams_;
   std::uint32_t last_pumped_ = 0;  // streams take turns at a socket that has run low
 };

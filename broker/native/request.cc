@@ -115,4 +115,10 @@ absl::StatusOr<std::shared_ptr<topic::Partition>> FindPartition(const Services& 
   return services.topics->FindPartition(topic_id, name, partition);
 }
 
+absl::Status NamedTwice(const topic::Partition& partition) {
+  return MakeError(
+      ErrorCode::kInvalidRequest,
+      absl::StrCat(partition.name(), " is named twice in one request; name each partition once"));
+}
+
 }  // namespace headrace::native

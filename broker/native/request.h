@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "broker/native/services.h"
 #include "broker/net/session.h"
+#include "broker/topic/long_poll.h"
 #include "headrace.pb.h"
 #include "protocol/native/frame.h"
 
@@ -22,6 +23,7 @@ struct Request {
   Frame frame;
   std::size_t size = 0;                          // bytes as received, to be given back with the answer
   std::shared_ptr<const std::string> client_id;  // as Hello said it
+  topic::LongPolls* polls = nullptr;             // of the session: only until the handler returns
 };
 
 // A frame that answers `request`, without an attachment.
@@ -55,6 +57,9 @@ absl::StatusOr<std::shared_ptr<topic::Partition>> FindPartition(const Services& 
                                                                 const std::string& id,
                                                                 const std::string& name,
                                                                 std::uint32_t partition);
+
+// Why a partition that a request names a second time is refused.
+absl::Status NamedTwice(const topic::Partition& partition);
 
 // A request whose work may block: parses its header, then runs `work` on the file pool, and answers with what
 // it returns.

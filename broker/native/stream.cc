@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <unordered_set>
 
 #include "protocol/core/error_code.h"
 
@@ -13,11 +14,13 @@ Stream::Stream(Services& services, std::shared_ptr<net::Channel> channel, std::u
 SubscribeResponse Stream::Open(const SubscribeRequest& message) {
   SubscribeResponse response;
   AddCredit(message.credit());
+  std::unordered_set<const topic::Partition*> named;
   for (int i = 0; i < message.partitions_size(); ++i) {
     const SubscribeRequest::Partition& entry = message.partitions(i);
     SubscribeResponse::Partition* answer = response.add_partitions();
     auto partition = FindPartition(services_, entry.topic_id(), entry.topic(), entry.partition());
     absl::Status status = partition.status();
+    if (status.ok() && !named.insert(partition->get()).second) status = NamedTwice(**partition);
     Source source;
     if (status.ok()) {
       // A first look at the position, so that one out of range is told at once; the cursor is not kept.

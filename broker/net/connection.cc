@@ -1,6 +1,7 @@
 #include "broker/net/connection.h"
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -150,6 +151,7 @@ bool Connection::Receive(std::size_t& turn) {
 
 // The peer will send nothing more. It may still read: what it has asked for is answered first.
 void Connection::EndOfRequests() {
+  if (session_ != nullptr) session_->OnEndOfRequests();
   if (in_flight_ == 0 && output_.waiting() == 0) return CloseNow();
   closing_ = true;
   draining_ = true;
@@ -398,6 +400,7 @@ void Connection::CloseNow() {
     // Not destroyed here: this may be inside a call of it.
     Post([self] { self->session_.reset(); });
   }
+  output_.Clear();
   boost::system::error_code ignored;
   socket_.close(ignored);
   reactor_->Forget(id_);
@@ -413,6 +416,7 @@ void Connection::CheckDeadlines(Clock::time_point now) {
   if (lingering_ && now >= linger_until_) return CloseNow();
   // No answer has come yet to a peer that ended its requests, and that may be gone altogether.
   if (drain_until_ != Clock::time_point{} && output_.waiting() == 0 && now >= drain_until_) return CloseNow();
+  if (!closing_ && Paused() && session_ != nullptr && PeerEnded()) session_->OnEndOfRequests();
   // The time in which the broker does not read is not the peer's.
   const bool reads = !closing_ && !Paused() && !awaiting_memory_;
   if (request_began_ != Clock::time_point{} && !reads) request_began_ = now;
@@ -427,6 +431,11 @@ void Connection::CheckDeadlines(Clock::time_point now) {
                                 " waiting (setting stall_timeout_ms)"));
     return CloseNow();
   }
+}
+
+bool Connection::PeerEnded() {
+  pollfd socket{socket_.native_handle(), POLLRDHUP, 0};
+  return ::poll(&socket, 1, 0) == 1;
 }
 
 bool Connection::PeerTakes() {

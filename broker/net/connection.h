@@ -72,6 +72,8 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   // with bytes unread would reset the connection, and lose the answers that are still in the socket.
   void Linger();
   void Discard();
+  // Whether the peer sends nothing more, asked because who does not read is not told.
+  bool PeerEnded();
   // Whether bytes have left the socket's own queue since the last call. The socket becomes writable only
   // when much of that queue is free, which a slow peer takes long for.
   bool PeerTakes();

@@ -50,6 +50,12 @@ void Output::Add(Response response) {
   }
 }
 
+void Output::Clear() {
+  pieces_.clear();
+  cold_ = {};
+  waiting_ = 0;
+}
+
 Output::Outcome Output::Flush(std::uint64_t budget) {
   const std::uint64_t limit = sent_ + budget;
   while (!pieces_.empty()) {

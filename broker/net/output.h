@@ -29,6 +29,8 @@ class Output {
          TransferCounters& total);
 
   void Add(Response response);
+  // Drops everything: the connection is gone, and its slices must pin no deleted file.
+  void Clear();
   // Bytes not yet taken by the socket.
   std::uint64_t waiting() const { return waiting_; }
   std::uint64_t sent() const { return sent_; }

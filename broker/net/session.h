@@ -60,6 +60,8 @@ class Session {
   virtual absl::Status OnFrame(ReceivedFrame frame) = 0;
   // The queue of the channel has run low: push more if there is more.
   virtual void OnWritable() = 0;
+  // The peer will send nothing more, and is perhaps gone: what waits for something to happen is answered now.
+  virtual void OnEndOfRequests() {}
   // The connection is gone. The session is destroyed after this.
   virtual void OnClosed() = 0;
   // Bytes of answers that are ready and kept back, for those that must go before them: they count as queued.

@@ -75,11 +75,52 @@ void LongPoll::Wake(std::size_t index) {
   if (IsEnough()) Finish();
 }
 
+void LongPoll::Leave() {
+  for (std::size_t i = 0; i < waits_.size(); ++i) (*targets_[i].partition)->waiters().Remove(waits_[i]);
+  waits_.clear();
+}
+
+void LongPoll::Cancel() {
+  if (std::exchange(finished_, true)) return;
+  if (timer_ != 0) scheduler_->CancelTimer(timer_);
+  Leave();
+}
+
 void LongPoll::Finish() {
   if (std::exchange(finished_, true)) return;
   if (timer_ != 0) scheduler_->CancelTimer(timer_);
-  for (std::size_t i = 0; i < waits_.size(); ++i) (*targets_[i].partition)->waiters().Remove(waits_[i]);
+  Leave();
   done_(std::move(reads_));
+}
+
+void LongPolls::Start(const std::shared_ptr<LongPoll>& poll, std::chrono::steady_clock::time_point deadline,
+                      bool may_wait) {
+  poll->Start(deadline, may_wait);
+  if (poll->finished()) return;
+  if (waiting_.size() >= tidy_at_) {
+    std::erase_if(waiting_, [](const std::weak_ptr<LongPoll>& old) {
+      const auto known = old.lock();
+      return known == nullptr || known->finished();
+    });
+    tidy_at_ = 2 * waiting_.size() + 16;
+  }
+  waiting_.push_back(poll);
+}
+
+std::vector<std::shared_ptr<LongPoll>> LongPolls::TakeWaiting() {
+  std::vector<std::shared_ptr<LongPoll>> taken;
+  for (const std::weak_ptr<LongPoll>& one : std::exchange(waiting_, {})) {
+    if (auto poll = one.lock()) taken.push_back(std::move(poll));
+  }
+  return taken;
+}
+
+void LongPolls::FinishAll() {
+  for (const auto& poll : TakeWaiting()) poll->Finish();
+}
+
+void LongPolls::CancelAll() {
+  for (const auto& poll : TakeWaiting()) poll->Cancel();
 }
 
 }  // namespace headrace::topic

@@ -46,6 +46,12 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
 
   // Reads, and answers at once or at the latest at `deadline`.
   void Start(std::chrono::steady_clock::time_point deadline, bool may_wait);
+  // Answers now, with what the last look has found.
+  void Finish();
+  // Nobody waits for the answer any more: lets go of everything, and answers nothing.
+  void Cancel();
+
+  bool finished() const { return finished_; }
 
  private:
   // Whether there is something to answer.
@@ -55,7 +61,7 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
   void Read(const ReadTarget& target, PartitionRead& read);
   void Wait(std::size_t index);
   void Wake(std::size_t index);
-  void Finish();
+  void Leave();
 
   const std::shared_ptr<core::Scheduler> scheduler_;
   const std::vector<ReadTarget> targets_;
@@ -67,6 +73,23 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
   core::TimerId timer_ = 0;
   std::vector<Waiters::Id> waits_;  // one for each target, once it waits
   bool finished_ = false;
+};
+
+// The long polls of one connection, so that none outlives it. Owned by its session; on the scheduler's
+// thread.
+class LongPolls {
+ public:
+  // Starts `poll`, and keeps it in view until it has answered.
+  void Start(const std::shared_ptr<LongPoll>& poll, std::chrono::steady_clock::time_point deadline,
+             bool may_wait);
+  void FinishAll();
+  void CancelAll();
+
+ private:
+  std::vector<std::shared_ptr<LongPoll>> TakeWaiting();
+
+  std::vector<std::weak_ptr<LongPoll>> waiting_;  // and some that have answered
+  std::size_t tidy_at_ = 16;                      // of its size
 };
 
 }  // namespace headrace::topic

@@ -61,6 +61,10 @@ class EchoServer::EchoSession final : public net::Session {
     if (owner_.behaviour_.answers_when_writable && owner_.released_.load()) Answer();
   }
 
+  void OnEndOfRequests() override {
+    if (owner_.behaviour_.answers_at_end) Answer();
+  }
+
   void OnClosed() override {
     if (owner_.behaviour_.on_closed) owner_.behaviour_.on_closed(*channel_);
     closed_ = true;

@@ -45,6 +45,8 @@ struct EchoBehaviour {
   std::function<std::size_t()> held_bytes;
   // Of withheld answers ReleaseAll sends one, and OnWritable the others.
   bool answers_when_writable = false;
+  // What is withheld is answered when the peer ends its requests.
+  bool answers_at_end = false;
   // If set, called with each session's channel.
   std::function<void(const std::shared_ptr<net::Channel>&)> on_open;
   std::function<void(net::Channel&)> on_closed;
