@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "broker/group/offset_store.h"
 #include "broker/group/settings.h"
+#include "broker/net/net_options.h"
 #include "broker/topic/produce_rules.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/status_macros.h"
@@ -301,8 +302,8 @@ std::string ToString(const HostPort& address) {
 
 std::string MemoryFormula(const Config& config, std::size_t partitions) {
   constexpr Number kBase = 12 * kMebibyte;
-  constexpr Number kConnection = 2 << 10;  // idle; a busy one adds its 64 KiB read buffer
-  constexpr Number kBusyConnection = 64 << 10;
+  constexpr Number kConnection = 2 << 10;  // idle; a busy one has a read buffer, and answers on their way
+  constexpr Number kBusyConnection = (64 << 10) + net::kAnswersMax;
   constexpr Number kPartition = 4 << 10;
   constexpr Number kProducer = 512;  // in each partition it writes to: what is staged, and what is in the log
   // A batch decompressed and one made of it; the janitor compacts beside the file threads.
@@ -313,7 +314,8 @@ std::string MemoryFormula(const Config& config, std::size_t partitions) {
                       " to ", kBusyConnection / 1024, " KiB + partitions x ", kPartition / 1024,
                       " KiB, and in each ", kProducer, " bytes for each producer of the last day, ",
                       storage::ProducerState::kProducersMax, " at most, + requests ",
-                      config.request_memory_max / kMebibyte, " MiB + batches that wait for the disk ",
+                      config.request_memory_max / kMebibyte, " MiB, small ones ",
+                      net::kSmallRequestsMax / kMebibyte, " MiB, batches that wait for the disk ",
                       config.request_memory_max / kMebibyte, " MiB + groups ", kGroups / kMebibyte,
                       " MiB + threads that recompress or compact, ",
                       config.file_threads + 1, " at most, x ", kCodecThread / kMebibyte, " MiB; ",

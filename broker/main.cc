@@ -1,5 +1,6 @@
 // headrace-broker: reads its configuration, runs one broker until SIGTERM or SIGINT, and says how it went.
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr std::uint64_t kOwnFiles = 64;  // of the process, beside connections and segments
+constexpr int kAllocatorPools = 4;
 
 struct Arguments {
   std::string config_file;
@@ -95,6 +97,11 @@ void RaiseFileLimit(Config& config) {
       limit.rlim_cur, wanted, config.open_files_max);
 }
 
+// Few pools: memory that one thread has given back is of use to all.
+void LimitAllocator() {
+  ::mallopt(M_ARENA_MAX, kAllocatorPools);
+}
+
 // Blocked in every thread, so that only the wait in RunBroker takes them.
 sigset_t BlockStopSignals() {
   sigset_t signals;
@@ -159,6 +166,7 @@ int RunEphemeral(const Arguments& arguments, Config config) {
 
 int Main(int argc, char** argv) {
   TakeStandardStreams();
+  LimitAllocator();
   Arguments arguments;
   CLI::App app{"Headrace: an append-only log broker that streams segments with sendfile"};
   app.set_version_flag("--version", std::string(kVersion));

@@ -21,6 +21,7 @@ using tcp = boost::asio::ip::tcp;
 constexpr std::size_t kReadTurn = 1 << 20;    // bytes received before others have their turn
 constexpr std::uint64_t kSendTurn = 1 << 20;  // bytes sent, likewise
 constexpr std::chrono::seconds kLingerTime{1};
+constexpr int kPaceGrace = 16;  // a request's pace is looked at after this part of the time it may take
 constexpr std::uint64_t kLowWater = 256 << 10;  // bytes queued below which the session may push more
 
 std::string PeerName(const tcp::socket& socket) {
@@ -194,6 +195,7 @@ void Connection::HandleFrames() {
       const std::size_t size = (*frame)->bytes.size();
       ++in_flight_;
       in_flight_bytes_ += size;
+      if (FrameReader::IsSmall(size)) CountSmall(size);
       in_flight_seen_.store(in_flight_, std::memory_order_relaxed);
       shared_.requests.fetch_add(1, std::memory_order_relaxed);
       status = session_->OnFrame(*std::move(*frame));
@@ -209,10 +211,19 @@ void Connection::Refuse(const absl::Status& error) {
 
 bool Connection::Paused() const {
   const NetOptions& options = shared_.options;
+  // Answers that the peer does not take, or that wait for others before them.
   const std::size_t held = session_ == nullptr ? 0 : session_->HeldBytes();
-  if (output_.waiting() + held >= options.in_flight_bytes_max) return true;  // answers not taken, or not sent
-  return in_flight_ > 0 &&
-         (in_flight_ >= options.requests_in_flight_max || in_flight_bytes_ >= options.in_flight_bytes_max);
+  if (output_.waiting() + held >= options.in_flight_bytes_max || output_.waiting_in_memory() >= kAnswersMax)
+    return true;
+  if (in_flight_ == 0) return false;
+  return in_flight_ >= options.requests_in_flight_max || in_flight_bytes_ >= options.in_flight_bytes_max ||
+         (in_flight_small_ >= FrameReader::kChunkSize &&
+          shared_.in_flight_small.load(std::memory_order_relaxed) >= options.small_requests_max);
+}
+
+void Connection::CountSmall(std::ptrdiff_t bytes) {
+  in_flight_small_ += static_cast<std::size_t>(bytes);
+  shared_.in_flight_small.fetch_add(static_cast<std::uint64_t>(bytes), std::memory_order_relaxed);
 }
 
 bool Connection::ReserveMemory() {
@@ -246,6 +257,8 @@ void Connection::Release(std::size_t request_size) {
   if (request_size == 0) return;
   if (in_flight_ > 0) --in_flight_;
   in_flight_bytes_ -= std::min(in_flight_bytes_, request_size);
+  if (FrameReader::IsSmall(request_size))
+    CountSmall(-static_cast<std::ptrdiff_t>(std::min(in_flight_small_, request_size)));
   in_flight_seen_.store(in_flight_, std::memory_order_relaxed);
   ResumeReading();
 }
@@ -400,6 +413,7 @@ void Connection::CloseNow() {
     // Not destroyed here: this may be inside a call of it.
     Post([self] { self->session_.reset(); });
   }
+  CountSmall(-static_cast<std::ptrdiff_t>(in_flight_small_));
   output_.Clear();
   boost::system::error_code ignored;
   socket_.close(ignored);
@@ -425,12 +439,27 @@ void Connection::CheckDeadlines(Clock::time_point now) {
                                 " in time (setting request_timeout_ms)"));
     return CloseNow();
   }
+  if (reads && HoldsOthersUp(now)) {
+    LogClientError(absl::StrCat("has sent ", reader_->partial_size(), " of ", reader_->growing_to(),
+                                " bytes of a request, too slowly while others wait for memory (settings "
+                                "request_memory_max and request_timeout_ms)"));
+    return CloseNow();
+  }
   if (waiting_writable_ && PeerTakes()) output_moved_ = now;
   if (waiting_writable_ && output_.waiting() > 0 && now - output_moved_ > options.stall_timeout) {
     LogClientError(absl::StrCat("took no byte in time, with ", output_.waiting(),
                                 " waiting (setting stall_timeout_ms)"));
     return CloseNow();
   }
+}
+
+bool Connection::HoldsOthersUp(Clock::time_point now) const {
+  if (!reader_ || reader_->growing_to() == 0 || request_began_ == Clock::time_point{}) return false;
+  const std::chrono::duration<double> taken = now - request_began_;
+  const std::chrono::duration<double> allowed = shared_.options.request_timeout;
+  const double due = static_cast<double>(reader_->growing_to()) * (taken / allowed);
+  return taken > allowed / kPaceGrace && static_cast<double>(reader_->partial_size()) < due &&
+         shared_.request_memory->contended();
 }
 
 bool Connection::PeerEnded() {

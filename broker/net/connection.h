@@ -58,6 +58,10 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   bool Paused() const;
   // A frame that ends the connection.
   void Refuse(const absl::Status& error);
+  void CountSmall(std::ptrdiff_t bytes);
+  // Whether a large request comes so slowly that it could not be complete in time, while others wait for its
+  // memory.
+  bool HoldsOthersUp(std::chrono::steady_clock::time_point now) const;
   // Memory for the large frame that has begun; false: it comes later, or the session refused the frame.
   bool ReserveMemory();
   void OnMemory(RequestMemory::Lease lease);
@@ -105,6 +109,7 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   bool awaiting_memory_ = false;
   std::size_t in_flight_ = 0;  // requests
   std::size_t in_flight_bytes_ = 0;
+  std::size_t in_flight_small_ = 0;  // bytes of those that no reservation stands for
   // Of a partial request, or of the connection while its protocol is unknown; zero: none.
   std::chrono::steady_clock::time_point request_began_{};
   std::chrono::steady_clock::time_point output_moved_{};

@@ -18,6 +18,9 @@ class FrameReader {
   static constexpr std::size_t kChunkSize = 64 << 10;
   static constexpr std::size_t kLengthSize = 4;
 
+  // Whether a frame of this size (bytes after the length) shares a chunk with others.
+  static constexpr bool IsSmall(std::size_t size) { return size + kLengthSize <= kChunkSize; }
+
   // Frames larger than `frame_size_max` (bytes after the length) are refused, as are empty ones. Of a large
   // one `prefix_size` bytes after the length come before it wants memory.
   explicit FrameReader(std::uint64_t frame_size_max, std::size_t prefix_size = 0)
@@ -42,9 +45,11 @@ class FrameReader {
 
   // Nothing more is there now: keep as little as possible.
   void Rest();
-  // Bytes that are there of a frame that is not whole.
+  // Bytes that have come of the first frame not handed out, and of what is behind it.
   std::size_t partial_size() const { return end_ - begin_; }
   bool partial() const { return partial_size() > 0; }
+  // Bytes of the large frame that Grow was called for; 0: none is on its way.
+  std::size_t growing_to() const { return capacity_ > kChunkSize ? capacity_ : 0; }
 
  private:
   void MoveTo(std::size_t capacity);

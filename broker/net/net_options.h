@@ -11,6 +11,11 @@
 
 namespace headrace::net {
 
+// Bounds of what a broker keeps in memory for its connections that are no settings.
+inline constexpr std::uint64_t kSmallRequestsMax = 64 << 20;
+inline constexpr std::uint64_t kAnswersMax = 256
+                                             << 10;  // of one connection, not in files; and one more answer
+
 struct NetOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;      // 0: a free one
@@ -22,6 +27,9 @@ struct NetOptions {
   // Of all requests larger than 64 KiB together; each reserves its size before it is read. One may always
   // proceed.
   std::uint64_t request_memory_max = 256 << 20;
+  // Of all requests up to 64 KiB in flight together; over it a connection is not read while it has that much
+  // in flight itself.
+  std::uint64_t small_requests_max = kSmallRequestsMax;
   // From a request's first byte to its last; and from a connection's begin to its protocol's first bytes.
   std::chrono::milliseconds request_timeout{30'000};
   std::chrono::milliseconds stall_timeout{30'000};  // a peer that takes nothing, with data pending

@@ -46,6 +46,7 @@ void Output::Add(Response response) {
     const std::uint64_t size = slice != nullptr ? slice->length : std::get<std::string>(piece).size();
     if (size == 0) continue;
     waiting_ += size;
+    if (slice == nullptr) waiting_in_memory_ += size;
     pieces_.push_back(std::move(piece));
   }
 }
@@ -54,6 +55,7 @@ void Output::Clear() {
   pieces_.clear();
   cold_ = {};
   waiting_ = 0;
+  waiting_in_memory_ = 0;
 }
 
 Output::Outcome Output::Flush(std::uint64_t budget) {
@@ -169,6 +171,7 @@ void Output::Consume(std::uint64_t bytes) {
       }
       bytes -= left;
       run_offset_ = 0;
+      waiting_in_memory_ -= run->size();
     } else {
       auto& slice = std::get<storage::FileSlice>(front);
       const std::uint64_t taken = std::min(bytes, slice.length);

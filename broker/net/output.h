@@ -33,6 +33,8 @@ class Output {
   void Clear();
   // Bytes not yet taken by the socket.
   std::uint64_t waiting() const { return waiting_; }
+  // Those of them that are in memory, not in files.
+  std::uint64_t waiting_in_memory() const { return waiting_in_memory_; }
   std::uint64_t sent() const { return sent_; }
 
   // Sends up to about `budget` bytes.
@@ -61,6 +63,7 @@ class Output {
   std::list<ResponsePiece> pieces_;  // a list costs nothing while it is empty, a deque over half a KiB
   std::size_t run_offset_ = 0;       // bytes of the first byte run already sent
   std::uint64_t waiting_ = 0;
+  std::uint64_t waiting_in_memory_ = 0;
   std::uint64_t sent_ = 0;
   // Of the slice at the front:
   std::optional<Transfer> transfer_;  // chosen once, by its whole length

@@ -47,6 +47,7 @@ struct SharedState {
   std::atomic<std::uint64_t> client_errors{0};
   std::atomic<std::uint64_t> cold_reads{0};
   std::atomic<std::uint64_t> next_connection_id{1};
+  std::atomic<std::uint64_t> in_flight_small{0};  // bytes of requests in flight without a reservation
   std::atomic<bool> draining{false};
   core::Mutex drained_mutex;
   core::ConditionVariable drained;  // the last connection of a draining server has ended

@@ -53,4 +53,9 @@ std::uint64_t RequestMemory::reserved() const {
   return reserved_;
 }
 
+bool RequestMemory::contended() const {
+  const core::MutexLock lock(mutex_);
+  return !waiters_.empty();
+}
+
 }  // namespace headrace::net

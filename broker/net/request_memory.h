@@ -25,6 +25,8 @@ class RequestMemory : public std::enable_shared_from_this<RequestMemory> {
   Lease Reserve(std::uint64_t bytes, std::function<void(Lease)> later) HEADRACE_EXCLUDES(mutex_);
 
   std::uint64_t reserved() const HEADRACE_EXCLUDES(mutex_);
+  // Whether somebody waits for his turn.
+  bool contended() const HEADRACE_EXCLUDES(mutex_);
 
  private:
   struct Reservation;

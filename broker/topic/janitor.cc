@@ -1,8 +1,19 @@
 #include "broker/topic/janitor.h"
 
+#include <malloc.h>
+
 #include "absl/strings/str_cat.h"
 
 namespace headrace::topic {
+namespace {
+
+// What a burst has left in the allocator's pools goes back to the system, if it is worth the calls.
+void ReturnFreeMemory() {
+  constexpr std::size_t kWorthIt = 64 << 20;
+  if (::mallinfo2().fordblks > kWorthIt) ::malloc_trim(0);
+}
+
+}  // namespace
 
 Janitor::Janitor(TopicRegistry& registry, DiskGuard& disk, const JanitorOptions& options, JanitorLog log)
     : registry_(registry), disk_(disk), options_(options), log_(std::move(log)) {
@@ -36,6 +47,7 @@ void Janitor::Run() {
     }
     if (std::chrono::steady_clock::now() >= retention_due) {
       ApplyRetention();
+      ReturnFreeMemory();
       retention_due = std::chrono::steady_clock::now() + options_.retention_interval;
     }
     mutex_.lock();
