@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <cerrno>
 #include <cstring>
 
@@ -13,8 +14,8 @@
 namespace headrace::net {
 namespace {
 
-constexpr std::size_t kRunsMax = 64;             // byte runs of one system call
-constexpr std::uint64_t kReadSize = 64 << 10;    // bytes of one read of a slice
+constexpr std::size_t kPiecesMax = 128;          // byte runs and small slices of one system call
+constexpr std::uint64_t kReadSize = 64 << 10;    // bytes of slices that are read for one system call
 constexpr std::uint64_t kSliceSize = 512 << 10;  // bytes of one sendfile
 
 // One buffer for each reactor thread: what it holds never outlives a call.
@@ -62,9 +63,14 @@ Output::Outcome Output::Flush(std::uint64_t budget) {
   const std::uint64_t limit = sent_ + budget;
   while (!pieces_.empty()) {
     if (sent_ >= limit) return Outcome::kTurnOver;
-    const bool is_run = std::holds_alternative<std::string>(pieces_.front());
-    if (!is_run && !IsWarm()) return Outcome::kCold;
-    const SendResult result = is_run ? SendRuns() : SendSlice(limit - sent_);
+    SendResult result = SendGathered();
+    if (result.kind == SendResult::Kind::kSent && result.bytes == 0) {
+      const bool was_warm = std::get<storage::FileSlice>(pieces_.front()).position < warm_until_;
+      if (!IsWarm()) return Outcome::kCold;
+      if (!was_warm && WayOf(std::get<storage::FileSlice>(pieces_.front()), true) == Transfer::kRead)
+        continue;
+      result = SendSlice(limit - sent_);
+    }
     if (result.kind == SendResult::Kind::kFull) return Outcome::kFull;
     if (result.kind != SendResult::Kind::kSent) return Fail(result);
     Consume(result.bytes);
@@ -86,62 +92,75 @@ bool Output::IsWarm() {
   return true;
 }
 
-SendResult Output::SendRuns() {
-  std::array<iovec, kRunsMax + 1> pieces;
-  std::size_t count = 0;
-  std::uint64_t size = 0;
-  auto next = pieces_.begin();
-  for (; next != pieces_.end() && count < kRunsMax; ++next) {
-    auto* run = std::get_if<std::string>(&*next);
-    if (run == nullptr) break;
-    const std::size_t skip = count == 0 ? run_offset_ : 0;
-    pieces[count++] = {run->data() + skip, run->size() - skip};
-    size += run->size() - skip;
+Transfer Output::WayOf(const storage::FileSlice& slice, bool front) const {
+  return front && transfer_ ? *transfer_ : choice_.For(slice.length);
+}
+
+MutableByteSpan Output::ReadSmall(const storage::FileSlice& slice, bool front, MutableByteSpan room) {
+  if (WayOf(slice, front) != Transfer::kRead) return {};
+  if (room.size() < std::min(slice.length, kReadSize)) return {};
+  std::uint64_t length = std::min<std::uint64_t>(slice.length, room.size());
+  if (front && slice.position < warm_until_) {
+    length = std::min(length, warm_until_ - slice.position);
+    const auto count = slice.file->ReadAt(slice.position, room.first(length));
+    return count.ok() && *count == length ? room.first(length) : MutableByteSpan();
   }
-  const auto* slice = next == pieces_.end() ? nullptr : std::get_if<storage::FileSlice>(&*next);
-  const std::uint64_t length = slice == nullptr ? 0 : std::min(slice->length, kReadSize);
-  const bool gathered = slice != nullptr && choice_.For(slice->length) == Transfer::kRead &&
-                        IsResident({slice->file, slice->position, length}, probe_);
-  if (!gathered) return SendPieces(socket_, pieces.data(), count, slice != nullptr);
-  const MutableByteSpan buffer = ReadBuffer().first(length);
-  const auto read = slice->file->ReadAt(slice->position, buffer);
-  if (!read.ok() || *read < length) return {SendResult::Kind::kFileShort, 0, 0};
-  pieces[count++] = {buffer.data(), buffer.size()};
-  const SendResult result = SendPieces(socket_, pieces.data(), count, false);
-  SendResult of_slice = result;
-  of_slice.bytes = result.bytes > size ? result.bytes - size : 0;
-  Count(Transfer::kRead, of_slice, length, length);
+  return ReadIfResident(slice, probe_, room.first(length)) ? room.first(length) : MutableByteSpan();
+}
+
+SendResult Output::SendGathered() {
+  std::array<iovec, kPiecesMax> pieces;
+  std::bitset<kPiecesMax> is_slice;
+  MutableByteSpan room = ReadBuffer();
+  std::size_t count = 0;
+  std::uint64_t read = 0;
+  auto next = pieces_.begin();
+  for (; next != pieces_.end() && count < kPiecesMax; ++next, ++count) {
+    if (auto* run = std::get_if<std::string>(&*next)) {
+      const std::size_t skip = count == 0 ? run_offset_ : 0;
+      pieces[count] = {run->data() + skip, run->size() - skip};
+      continue;
+    }
+    const auto& slice = std::get<storage::FileSlice>(*next);
+    const MutableByteSpan bytes = ReadSmall(slice, count == 0, room);
+    if (bytes.empty()) break;
+    is_slice.set(count);
+    pieces[count] = {bytes.data(), bytes.size()};
+    read += bytes.size();
+    room = room.subspan(bytes.size());
+    if (bytes.size() < slice.length) {  // what follows comes after its rest
+      ++count;
+      break;
+    }
+  }
+  if (count == 0) return {};
+  const SendResult result = SendPieces(socket_, pieces.data(), count, next != pieces_.end());
+  if (read == 0) return result;
+  SendResult of_slices = result;
+  of_slices.bytes = 0;
+  std::uint64_t left = result.bytes;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t taken = std::min<std::uint64_t>(left, pieces[i].iov_len);
+    if (is_slice[i]) of_slices.bytes += taken;
+    left -= taken;
+  }
+  Count(Transfer::kRead, of_slices, read, read);
   return result;
 }
 
 SendResult Output::SendSlice(std::uint64_t budget) {
   const auto& slice = std::get<storage::FileSlice>(pieces_.front());
-  if (!transfer_) transfer_ = choice_.For(slice.length);
+  transfer_ = WayOf(slice, true);
   const std::uint64_t length = std::min({slice.length, warm_until_ - slice.position, budget});
-  SendResult result;
-  switch (*transfer_) {
-    case Transfer::kSendfile:
-      result = SendBySendfile(socket_, slice, length);
-      Count(*transfer_, result, length, 0);
-      break;
-    case Transfer::kMmap:
-      result = SendByMmap(socket_, slice, length);
-      Count(*transfer_, result, length, result.bytes);
-      break;
-    case Transfer::kRead:
-      result = SendByRead(slice, std::min(length, kReadSize));
-      break;
+  if (*transfer_ == Transfer::kMmap) {
+    const SendResult result = SendByMmap(socket_, slice, length);
+    Count(*transfer_, result, length, result.bytes);
+    return result;
   }
-  return result;
-}
-
-SendResult Output::SendByRead(const storage::FileSlice& slice, std::uint64_t length) {
-  const MutableByteSpan buffer = ReadBuffer().first(length);
-  const auto read = slice.file->ReadAt(slice.position, buffer);
-  if (!read.ok() || *read < length) return {SendResult::Kind::kFileShort, 0, 0};
-  const iovec piece{buffer.data(), buffer.size()};
-  const SendResult result = SendPieces(socket_, &piece, 1, false);
-  Count(Transfer::kRead, result, length, length);
+  // A slice to be read comes here when it cannot be: its file is shorter than it was.
+  if (*transfer_ == Transfer::kRead) return {SendResult::Kind::kFileShort, 0, 0};
+  const SendResult result = SendBySendfile(socket_, slice, length);
+  Count(*transfer_, result, length, 0);
   return result;
 }
 

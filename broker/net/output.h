@@ -11,9 +11,9 @@
 
 namespace headrace::net {
 
-// An ordered queue of byte runs and file slices. Byte runs that follow each other go with one system call;
-// one before a slice is sent with MSG_MORE, or together with a slice that is small. Owned by its connection,
-// on its reactor; the counters are read by others.
+// An ordered queue of byte runs and file slices. Byte runs and small slices that follow each other go with
+// one system call; what stands before a large slice is sent with MSG_MORE. Owned by its connection, on its
+// reactor; the counters are read by others.
 class Output {
  public:
   enum class Outcome {
@@ -44,10 +44,14 @@ class Output {
   const std::string& failure() const { return failure_; }
 
  private:
-  // Sends the byte runs at the front, and with them a small slice behind.
-  SendResult SendRuns();
+  // Sends the byte runs and small slices at the front; 0 bytes: the front is a slice that must be warmed or
+  // goes another way.
+  SendResult SendGathered();
+  // Reads what of a small slice has room; empty if it goes another way, is cold or must wait for more room.
+  // `front`: whether it is the one at the front.
+  MutableByteSpan ReadSmall(const storage::FileSlice& slice, bool front, MutableByteSpan room);
+  Transfer WayOf(const storage::FileSlice& slice, bool front) const;
   SendResult SendSlice(std::uint64_t budget);
-  SendResult SendByRead(const storage::FileSlice& slice, std::uint64_t length);
   // Takes `bytes` off the front.
   void Consume(std::uint64_t bytes);
   // Whether the slice at the front may be sent up to warm_until_.

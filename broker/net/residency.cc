@@ -83,6 +83,20 @@ bool IsResident(const storage::FileSlice& range, ResidencyProbe probe) {
   return *known && ByteIsResident(range.file->descriptor(), range.position + range.length - 1);
 }
 
+bool ReadIfResident(const storage::FileSlice& range, ResidencyProbe probe, MutableByteSpan out) {
+  if (probe == ResidencyProbe::kAuto || probe == ResidencyProbe::kNowait) {
+    iovec piece{out.data(), out.size()};
+    const ssize_t count =
+        ::preadv2(range.file->descriptor(), &piece, 1, static_cast<off_t>(range.position), RWF_NOWAIT);
+    if (count >= 0 || errno == EAGAIN) return count == static_cast<ssize_t>(out.size());
+    // Not supported here: read as it is, as ByteIsResident has it.
+  } else if (!IsResident({range.file, range.position, out.size()}, probe)) {
+    return false;
+  }
+  const auto count = range.file->ReadAt(range.position, out);
+  return count.ok() && *count == out.size();
+}
+
 void WarmUp(const storage::FileSlice& range) {
   const int descriptor = range.file->descriptor();
   ::readahead(descriptor, static_cast<off64_t>(range.position), range.length);

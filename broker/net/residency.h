@@ -21,6 +21,10 @@ std::optional<ResidencyProbe> ParseResidency(std::string_view name);
 // any.
 bool IsResident(const storage::FileSlice& range, ResidencyProbe probe);
 
+// Fills `out` from the front of the range if that will not wait for the disk; false if it would, if the probe
+// says that it would, or if the file is too short.
+bool ReadIfResident(const storage::FileSlice& range, ResidencyProbe probe, MutableByteSpan out);
+
 // Brings the range into the page cache. Blocking: for the file pool.
 void WarmUp(const storage::FileSlice& range);
 

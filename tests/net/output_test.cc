@@ -194,6 +194,78 @@ TEST_CASE("Output: under auto small slices are read and sent with their header i
   CHECK((sender.Run(1 << 20) == sender.expected));
 }
 
+TEST_CASE("Output: small slices and what stands between them go with one call, as far as the buffer goes") {
+  const TempDir directory;
+  const ContentFile file(directory / "log", Pattern(kFileSize, 3));
+  Sender sender("auto");
+  for (std::uint64_t i = 0; i < 40; ++i) sender.Add(file, "header " + std::to_string(i), i * 5000, 100 + i);
+  CHECK(sender.output.Flush(1 << 20) == Output::Outcome::kDrained);
+  CHECK(Of(sender.own, Transfer::kRead).calls == 1);
+  CHECK(Of(sender.own, Transfer::kRead).bytes == 40 * 100 + 39 * 40 / 2);
+  CHECK(Of(sender.own, Transfer::kRead).bytes_through_user == Of(sender.own, Transfer::kRead).bytes);
+  CHECK(Of(sender.own, Transfer::kRead).short_sends == 0);
+  for (std::uint64_t i = 0; i < 20; ++i) sender.Add(file, "header", i, 10'000);  // six of them fill 64 KiB
+  CHECK(sender.output.Flush(1 << 20) == Output::Outcome::kDrained);
+  CHECK(Of(sender.own, Transfer::kRead).calls == 1 + 4);
+  sender.Add(file, "small", 7, 1000);
+  sender.Add(file, "large", 9, 100'000);
+  sender.Add(file, "small", 8, 1000);
+  CHECK(sender.output.Flush(1 << 20) == Output::Outcome::kDrained);
+  CHECK(Of(sender.own, Transfer::kRead).calls == 1 + 4 + 2);
+  CHECK(Of(sender.own, Transfer::kSendfile).bytes == 100'000);
+  CHECK(sender.output.waiting_in_memory() == 0);
+  CHECK((sender.Run(1 << 20) == sender.expected));
+}
+
+TEST_CASE("Output: a small slice that is cold stops a gather before it, and goes when it is warm") {
+  const TempDir directory;
+  const ContentFile hot(directory / "hot", Pattern(100'000, 3));
+  ContentFile cold(directory / "cold", Pattern(100'000, 4));
+  for (const net::ResidencyProbe probe : {net::ResidencyProbe::kAuto, net::ResidencyProbe::kNowait}) {
+    cold.MakeCold();
+    SocketPair sockets;
+    const net::TransferChoice choice;
+    net::TransferCounters own;
+    net::TransferCounters total;
+    Output output(sockets.ours(), choice, probe, own, total);
+    Response response;
+    response.pieces.emplace_back(hot.Slice(10, 500));
+    response.pieces.emplace_back(std::string("between"));
+    response.pieces.emplace_back(cold.Slice(50'000, 500));
+    response.pieces.emplace_back(hot.Slice(20, 500));
+    output.Add(std::move(response));
+    CHECK(output.Flush(1 << 20) == Output::Outcome::kCold);
+    CHECK(output.sent() == 507);
+    CHECK(output.cold().file->path() == cold.path());
+    net::WarmUp(output.cold());
+    output.MarkWarm();
+    CHECK(output.Flush(1 << 20) == Output::Outcome::kDrained);
+    std::string expected(hot.Expected(10, 500));
+    expected.append("between").append(cold.Expected(50'000, 500)).append(hot.Expected(20, 500));
+    std::string received;
+    while (received.size() < expected.size()) {
+      const std::string taken = sockets.Take(2000);
+      if (taken.empty()) break;
+      received += taken;
+    }
+    CHECK((received == expected));
+  }
+}
+
+TEST_CASE("Output: cleared, it keeps nothing") {
+  const TempDir directory;
+  auto file = std::make_unique<ContentFile>(directory / "log", Pattern(100'000, 3));
+  const storage::FileSlice slice = file->Slice(0, 50'000);
+  const long before = slice.file.use_count();
+  Sender sender("auto");
+  sender.Add(*file, "header", 0, 50'000);
+  CHECK(slice.file.use_count() == before + 1);
+  sender.output.Clear();
+  CHECK(slice.file.use_count() == before);
+  CHECK(sender.output.waiting() == 0);
+  CHECK(sender.output.Flush(1 << 20) == Output::Outcome::kDrained);
+}
+
 TEST_CASE("Output: empty pieces are nothing, and many byte runs go together") {
   Sender sender("auto");
   Response response;
