@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "broker/net/protocol_detection.h"
 #include "protocol/core/error_code.h"
 #include "protocol/core/utf8.h"
 
@@ -27,19 +29,9 @@ constexpr std::uint64_t kLowWater = 256 << 10;  // bytes queued below which the 
 std::string PeerName(const tcp::socket& socket) {
   boost::system::error_code error;
   const tcp::endpoint peer = socket.remote_endpoint(error);
-  return error ? "(gone)" : absl::StrCat(peer.address().to_string(), ":", peer.port());
-}
-
-// What the first bytes of an unknown protocol look like, for the log line.
-std::string_view Looks(std::string_view bytes) {
-  const auto first = static_cast<unsigned char>(bytes.front());
-  if (first == 0x16) return "TLS ClientHello on a plaintext listener";
-  for (const std::string_view method : {"GET ", "POST", "HEAD", "PUT ", "OPTI"}) {
-    if (method.starts_with(bytes.substr(0, 4))) return "HTTP request";
-  }
-  if (bytes.starts_with("SSH-")) return "SSH";
-  if (bytes.starts_with("PROXY")) return "PROXY protocol header";
-  return "unknown protocol";
+  std::ostringstream text;  // an IPv6 address in brackets
+  text << peer;
+  return error ? "(gone)" : text.str();
 }
 
 }  // namespace
@@ -92,6 +84,7 @@ void Connection::OnReadable() {
 
 void Connection::ReadTurn() {
   std::size_t turn = 0;
+  bool empty = false;
   handling_ = true;
   while (!closed_ && !closing_) {
     if (reader_) HandleFrames();
@@ -102,7 +95,12 @@ void Connection::ReadTurn() {
       Post([self = shared_from_this()] { self->OnReadable(); });
       break;
     }
-    if (!Receive(turn)) break;
+    if (empty) {
+      if (reader_) reader_->Rest();
+      WaitReadable();
+      break;
+    }
+    if (!Receive(turn, empty)) break;
   }
   handling_ = false;
   if (closed_) return;
@@ -115,16 +113,14 @@ void Connection::ReadTurn() {
   Flush();
 }
 
-// One receive; false when there is nothing more for now, with the wait for more begun.
-bool Connection::Receive(std::size_t& turn) {
+bool Connection::Receive(std::size_t& turn, bool& empty) {
   std::byte first[16];
   const MutableByteSpan room = reader_ ? reader_->Room() : MutableByteSpan(first);
   const ssize_t count = ::recv(socket_.native_handle(), room.data(), room.size(), 0);
   if (count < 0 && errno == EINTR) return true;
   if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-    if (reader_) reader_->Rest();
-    WaitReadable();
-    return false;
+    empty = true;
+    return true;
   }
   if (count <= 0) {
     if (reader_ && reader_->partial()) {
@@ -140,6 +136,7 @@ bool Connection::Receive(std::size_t& turn) {
   }
   const auto size = static_cast<std::size_t>(count);
   turn += size;
+  empty = size < room.size();  // asking again would only say so; what comes now ends the wait
   bytes_in_.fetch_add(size, std::memory_order_relaxed);
   shared_.bytes_in.fetch_add(size, std::memory_order_relaxed);
   if (reader_) {
@@ -147,7 +144,7 @@ bool Connection::Receive(std::size_t& turn) {
     return true;
   }
   first_bytes_.append(reinterpret_cast<const char*>(first), size);
-  return Detect() || (!closed_ && !closing_);
+  return TellProtocol() || !closed_;
 }
 
 // The peer will send nothing more. It may still read: what it has asked for is answered first.
@@ -159,30 +156,20 @@ void Connection::EndOfRequests() {
   drain_until_ = Clock::now() + shared_.options.request_timeout;
 }
 
-bool Connection::Detect() {
-  bool possible = false;
-  for (const Protocol& protocol : shared_.protocols) {
-    const std::string_view preface = protocol.preface;
-    if (preface.empty() && static_cast<std::uint8_t>(first_bytes_.front()) > protocol.first_byte_max)
-      continue;
-    const std::size_t common = std::min(preface.size(), first_bytes_.size());
-    if (preface.substr(0, common) != std::string_view(first_bytes_).substr(0, common)) continue;
-    possible = true;
-    if (common < preface.size()) continue;
-    reader_.emplace(protocol.frame_size_max, protocol.prefix_size);
-    const std::string rest = first_bytes_.substr(preface.size());
-    if (!rest.empty()) reader_->Prepend(AsBytes(rest));
-    first_bytes_.clear();
-    session_ = protocol.make_session(shared_from_this());
-    return true;
+bool Connection::TellProtocol() {
+  const Detection detection = Detect(shared_.protocols, first_bytes_);
+  if (!detection.possible) {
+    LogClientError(Looks(first_bytes_));
+    CloseNow();
   }
-  if (!possible) RefuseProtocol();
-  return false;
-}
-
-void Connection::RefuseProtocol() {
-  LogClientError(Looks(first_bytes_));
-  CloseNow();
+  if (detection.protocol == nullptr) return false;
+  const Protocol& protocol = *detection.protocol;
+  reader_.emplace(protocol.frame_size_max, protocol.prefix_size);
+  const std::string rest = first_bytes_.substr(protocol.preface.size());
+  if (!rest.empty()) reader_->Prepend(AsBytes(rest));
+  first_bytes_.clear();
+  session_ = protocol.make_session(shared_from_this());
+  return true;
 }
 
 void Connection::HandleFrames() {

@@ -49,11 +49,11 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   void OnReadable();
   // Receives and handles until the socket is empty, the turn is over or reading pauses.
   void ReadTurn();
-  bool Receive(std::size_t& turn);
+  // One receive; false when no more can come of this turn. `empty` once the socket has no more.
+  bool Receive(std::size_t& turn, bool& empty);
   void EndOfRequests();
   // Tells the protocol by the first bytes; false while they are too few, or when the connection was refused.
-  bool Detect();
-  void RefuseProtocol();
+  bool TellProtocol();
   void HandleFrames();
   bool Paused() const;
   // A frame that ends the connection.
