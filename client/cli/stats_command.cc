@@ -26,6 +26,21 @@ std::string Bytes(std::uint64_t bytes) {
   return HumanBytes(static_cast<double>(bytes));
 }
 
+// How the record bytes of each connection went, of those that had any.
+std::string ConnectionTransferTable(const std::vector<ConnectionInfo>& connections) {
+  Table table("rlrrrrr",
+              {"CONNECTION", "TRANSFER", "CALLS", "BYTES", "THROUGH USER SPACE", "SHORT SENDS", "WAITS"});
+  for (const ConnectionInfo& info : connections) {
+    for (const TransferCounters& transfer : info.transfers) {
+      if (transfer.calls == 0) continue;
+      table.Add({std::to_string(info.id), transfer.strategy, std::to_string(transfer.calls),
+                 Bytes(transfer.bytes), Bytes(transfer.bytes_through_user),
+                 std::to_string(transfer.short_sends), std::to_string(transfer.waits)});
+    }
+  }
+  return table.ToString();
+}
+
 std::string TransferTable(const std::vector<TransferCounters>& transfers) {
   Table table("lrrrrr", {"TRANSFER", "CALLS", "BYTES", "THROUGH USER SPACE", "SHORT SENDS", "WAITS"});
   for (const TransferCounters& transfer : transfers) {
@@ -87,7 +102,9 @@ std::string RateLine(const BrokerStats& before, const BrokerStats& after) {
 void Print(Context& context, const StatsArguments& arguments, const BrokerStats& stats) {
   if (context.json) return context.PrintJson(ToJson(stats));
   context.output.Write(ForPeople(stats));
-  if (arguments.connections) context.output.Write(ConnectionTable(stats.connections_list));
+  if (!arguments.connections) return;
+  context.output.Write(ConnectionTable(stats.connections_list));
+  context.output.Write(ConnectionTransferTable(stats.connections_list));
 }
 
 int Watch(Context& context, const StatsArguments& arguments, Admin& admin, BrokerStats before) {
@@ -120,7 +137,8 @@ void AddStatsCommand(CLI::App& app, Context& context) {
   CLI::App& command =
       *app.add_subcommand("stats", "Show the broker's counters and how record bytes went to sockets");
   const auto arguments = std::make_shared<StatsArguments>();
-  command.add_flag("--connections", arguments->connections, "List the connections too");
+  command.add_flag("--connections", arguments->connections,
+                   "List the connections too, and how record bytes went to each");
   command
       .add_option("-w,--watch", arguments->watch_seconds, "Again every so many seconds (1 without a number)")
       ->expected(0, 1)

@@ -116,6 +116,47 @@ TEST_CASE("The same bytes arrive under each transfer strategy, and go by that st
   CHECK(sums[2] == sums[0]);
 }
 
+TEST_CASE("A connection's counters say how what it consumed went to it, and to no other") {
+  BrokerProcess broker({"--ephemeral", "--set", "transfer=sendfile"});
+  REQUIRE(broker.ready());
+  ClientOptions client;
+  client.broker = broker.address();
+  constexpr std::uint64_t kRecords = 5000;
+  Fill(client, "t", kRecords, 300, ThreePartitions());
+  client.client_id = "the reader";
+  ConsumerOptions options;
+  options.stop_at_end = true;
+  auto consumer = Consumer::Connect(client, "t", options);
+  REQUIRE(consumer);
+  std::uint64_t records = 0;
+  for (const Record& record : *consumer) records += record.value->size() == 300 ? 1 : 0;
+  REQUIRE(records == kRecords);
+  client.client_id = "another";
+  auto admin = Admin::Connect(client);
+  REQUIRE(admin);
+  const auto stats = admin->Stats(true);
+  REQUIRE(stats);
+  std::uint64_t by_reader = 0;
+  for (const ConnectionInfo& info : stats->connections_list) {
+    for (const TransferCounters& counters : info.transfers) {
+      CAPTURE(info.client_id, counters.strategy, counters.bytes);
+      const bool expected = info.client_id == "the reader" && counters.strategy == "sendfile";
+      CHECK((counters.bytes > 0) == expected);
+      CHECK((counters.calls > 0) == expected);
+      CHECK(counters.bytes_through_user == 0);
+      if (!expected) continue;
+      by_reader += counters.bytes;
+      CHECK(counters.bytes > kRecords * 300);
+      CHECK(info.bytes_out > counters.bytes);
+    }
+  }
+  CHECK(by_reader == CountersOf(client, "sendfile").bytes);
+  const auto shown = RunProgram({HEADRACE_PROGRAM, "--broker", broker.address(), "stats", "--connections"});
+  CHECK(shown.exit_code == 0);
+  CHECK_THAT(shown.output, Catch::Contains("the reader"));
+  CHECK_THAT(shown.output, Catch::Matches("(.|\n)*\\n +[0-9]+ +sendfile (.|\n)*"));
+}
+
 #ifndef HEADRACE_SANITIZED  // the leak sanitizer does not work under strace
 TEST_CASE("A streamed consume of 1 GiB by sendfile moves no record byte through user space", "[slow]") {
   const TempDir directory;

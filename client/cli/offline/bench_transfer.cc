@@ -234,6 +234,7 @@ void AddBenchTransferCommand(CLI::App& bench, Context& context) {
   const auto arguments = std::make_shared<TransferArguments>();
   command.add_option("--size", arguments->size, "Bytes per run")
       ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command.add_option("--chunk", arguments->chunk, "Bytes per call")
       ->transform(CLI::AsSizeValue(false))
