@@ -111,8 +111,9 @@ absl::Status Broker::OpenStorage(const std::function<bool()>& stop_asked) {
   topic::JanitorOptions janitor;
   janitor.retention_interval = std::chrono::milliseconds(config_.retention_check_ms);
   topic::JanitorLog lines;
-  lines.error = [log](const std::string& line) { log->error("{}", line); };
-  lines.info = [log](const std::string& line) { log->info("{}", line); };
+  const auto topics = spdlog::default_logger()->clone("topic");
+  lines.error = [topics](const std::string& line) { topics->error("{}", line); };
+  lines.info = [topics](const std::string& line) { topics->info("{}", line); };
   janitor_ = std::make_unique<topic::Janitor>(*registry_, *disk_, janitor, std::move(lines));
   return absl::OkStatus();
 }

@@ -88,9 +88,8 @@ void Stream::WaitFor(std::size_t index) {
     });
   });
   // What was published between the read and the registration would wake nobody: look once more.
-  storage::ReadCursor probe = source.cursor;
-  const auto slice = source.partition->Read(probe, services_.limits.push_size_max);
-  if (slice.ok() && slice->length == 0) return;
+  const bool at_end = source.cursor.offset == source.partition->offsets().high_watermark;
+  if (at_end && source.partition->deleted_status().ok()) return;
   source.partition->waiters().Remove(source.wait);
   source.wait = 0;
   ready_.push_back(index);
