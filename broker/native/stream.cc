@@ -89,7 +89,7 @@ void Stream::WaitFor(std::size_t index) {
   });
   // What was published between the read and the registration would wake nobody: look once more.
   const bool at_end = source.cursor.offset == source.partition->offsets().high_watermark;
-  if (at_end && source.partition->deleted_status().ok()) return;
+  if (at_end && source.partition->readable_status().ok()) return;
   source.partition->waiters().Remove(source.wait);
   source.wait = 0;
   ready_.push_back(index);

@@ -101,7 +101,8 @@ TEST_CASE("Partition: what is small as sent and large as it waits counts as it w
   for (std::size_t i = 0; i < 3 * kFitting; ++i) {
     outcomes.push_back(Produce(*partition, MakeBatch({kValue}, options)));
   }
-  const auto refused = [&] { return std::count_if(outcomes.begin(), outcomes.end(), FaultyTopics::IsReady); };
+  const auto ready = [](const FaultyTopics::Outcome& outcome) { return FaultyTopics::IsReady(outcome); };
+  const auto refused = [&] { return std::count_if(outcomes.begin(), outcomes.end(), ready); };
   CHECK(Eventually([&] { return static_cast<std::size_t>(refused()) >= 2 * kFitting; }));
   gate.Open();
 }

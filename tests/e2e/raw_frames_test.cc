@@ -308,7 +308,8 @@ TEST_CASE("One bad frame is one log line, which says who and what") {
       {LargeFrame(8, 999'990), false, {"header of 999990 bytes", "room for 999988", "1048576"}},
   };
   for (const Case& one : cases) {
-    BrokerProcess broker({"--ephemeral", "--set", "frame_size_max=1048576", "--set", "max.message.bytes=65536"});
+    BrokerProcess broker(
+        {"--ephemeral", "--set", "frame_size_max=1048576", "--set", "max.message.bytes=65536"});
     REQUIRE(broker.ready());
     RawSocket socket(broker.port());
     REQUIRE(socket.Send(HelloFrame()));

@@ -218,14 +218,14 @@ TEST_CASE("Compaction: with retention beside it, old segments go whole") {
   for (int i = 0; i < 12; ++i) REQUIRE(log.Fill({{"k" + std::to_string(i), "v"}}).ok());
   REQUIRE(log.Seal().ok());
   log.Compact();
-  REQUIRE(log.ApplyRetention().ok());
+  REQUIRE(log.log().ApplyRetention().ok());
   CHECK(log.log().log().segment_count() == 1);
   CHECK(log.Records().size() == 1);
   options.delete_by_retention = false;
   log.log().SetOptions(options);
   REQUIRE(log.Fill({{"x", "1"}}).ok());
   REQUIRE(log.Seal().ok());
-  CHECK(*log.ApplyRetention() == 0);
+  CHECK(*log.log().ApplyRetention() == 0);
 }
 
 TEST_CASE("SegmentsToCompact: waits for dirt, age or a deletion's end, and leaves the active and the young") {
