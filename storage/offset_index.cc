@@ -17,14 +17,18 @@ constexpr std::size_t kRangeSize = 32;
 
 }  // namespace
 
+OffsetIndex::Entry OffsetIndex::EntryOf(BatchPlace place) const {
+  const Offset relative = place.offset - base_offset_;
+  HEADRACE_CHECK(relative >= 0 && relative <= std::numeric_limits<std::uint32_t>::max());
+  HEADRACE_CHECK(place.position <= std::numeric_limits<std::uint32_t>::max());
+  return {static_cast<std::uint32_t>(relative), static_cast<std::uint32_t>(place.position)};
+}
+
 void OffsetIndex::Note(BatchPlace place, std::uint32_t interval) {
   const std::uint64_t last = entries_.empty() ? first_.position : entries_.back().position;
   const bool after_damage = !damaged_.empty() && damaged_.back().end == place.position;
   if (place.position - last < interval && !after_damage) return;
-  const Offset relative = place.offset - base_offset_;
-  HEADRACE_CHECK(relative >= 0 && relative <= std::numeric_limits<std::uint32_t>::max());
-  HEADRACE_CHECK(place.position <= std::numeric_limits<std::uint32_t>::max());
-  entries_.push_back({static_cast<std::uint32_t>(relative), static_cast<std::uint32_t>(place.position)});
+  entries_.push_back(EntryOf(place));
 }
 
 void OffsetIndex::NoteDamage(const DamagedRange& range) {
@@ -69,6 +73,9 @@ BatchPlace OffsetIndex::CutBack(std::uint64_t position) {
 
 void OffsetIndex::Prepend(const OffsetIndex& prefix) {
   HEADRACE_CHECK(prefix.first_.position == 0);
+  // The batch at the seam was known without an entry; without one now, a slice that ends there would have to
+  // be read.
+  entries_.insert(entries_.begin(), EntryOf(first_));
   entries_.insert(entries_.begin(), prefix.entries_.begin(), prefix.entries_.end());
   damaged_.insert(damaged_.begin(), prefix.damaged_.begin(), prefix.damaged_.end());
   first_ = prefix.first_;

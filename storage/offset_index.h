@@ -41,7 +41,8 @@ struct DamagedRange {
 // A value; the owner serialises. Every entry is at the beginning of a valid batch, and no batch is split.
 class OffsetIndex {
  public:
-  // Covers a segment from `first` on; entries are at least `interval` bytes apart.
+  // Covers a segment from `first` on, where a batch begins; entries are at least `interval` bytes apart, but
+  // where two indexes were put together.
   OffsetIndex(Offset base_offset, BatchPlace first) : base_offset_(base_offset), first_(first) {}
 
   // A batch at `place`: becomes an entry if it is `interval` bytes behind the last one.
@@ -65,7 +66,8 @@ class OffsetIndex {
   // Forgets what it knows from `position` on, and gives back where a scan has to go on: the last batch below
   // that it knew, or first().
   BatchPlace CutBack(std::uint64_t position);
-  // Puts what `prefix` knows before what this knows. REQUIRES: prefix covers from 0 to first().position.
+  // Puts what `prefix` knows before what this knows. REQUIRES: prefix covers from 0 to first().position, which
+  // is above 0.
   void Prepend(const OffsetIndex& prefix);
 
   std::vector<std::byte> Serialize(std::uint64_t log_size) const;
@@ -79,6 +81,7 @@ class OffsetIndex {
     std::uint32_t relative_offset = 0;
     std::uint32_t position = 0;
   };
+  Entry EntryOf(BatchPlace place) const;
   BatchPlace PlaceOf(const Entry& entry) const {
     return {base_offset_ + entry.relative_offset, entry.position};
   }

@@ -111,6 +111,8 @@ TEST_CASE("OffsetIndex: a part in memory goes behind the part from disk") {
   later.Prepend(MakeIndex(4));
   CHECK(later.first() == BatchPlace{kBase, 0});
   CHECK(later.FloorOffset(kBase + 45) == BatchPlace{kBase + 40, 400});
+  CHECK(later.FloorOffset(kBase + 55) == BatchPlace{kBase + 50, 500});
+  CHECK(later.FloorPosition(599) == BatchPlace{kBase + 50, 500});
   CHECK(later.FloorOffset(kBase + 70) == BatchPlace{kBase + 60, 600});
 }
 
