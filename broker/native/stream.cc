@@ -50,6 +50,7 @@ void Stream::AddCredit(std::uint64_t bytes) {
   constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max() / 4;
   const auto added = static_cast<std::int64_t>(std::min<std::uint64_t>(bytes, kMax));
   credit_ = std::min(kMax, credit_ + added);
+  window_ = std::max(window_, credit_);
 }
 
 void Stream::Pump() {
@@ -67,9 +68,10 @@ void Stream::Pump() {
 
 bool Stream::PushOne(std::size_t index) {
   Source& source = sources_[index];
-  // Cut to the credit, which only a single batch may overdraw.
+  // Not cut to what is left of the credit: where a slice ends within a batch, the log has to be read for the
+  // end of the batch before, and what a client of a large window takes should never be.
   auto slice = source.partition->Read(
-      source.cursor, std::min(services_.limits.push_size_max, static_cast<std::uint64_t>(credit_)));
+      source.cursor, std::min(services_.limits.push_size_max, static_cast<std::uint64_t>(window_)));
   if (!slice.ok()) {
     EndSource(source, slice.status());
     return false;

@@ -49,7 +49,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   const std::uint32_t id_;
   std::vector<Source> sources_;
   std::deque<std::size_t> ready_;  // each source at most once
-  std::int64_t credit_ = 0;        // bytes; below zero after a batch larger than the rest
+  std::int64_t credit_ = 0;        // bytes; below zero after a push larger than the rest
+  std::int64_t window_ = 0;        // the most that credit_ has been
   std::size_t live_ = 0;
   bool closed_ = false;
 };
