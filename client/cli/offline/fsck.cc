@@ -81,11 +81,11 @@ absl::Status Fsck::CheckMeta() {
       std::to_string(storage::DataDirectoryMeta::kFormat) + "; use a newer one");
 }
 
-// Every other file at the top, but the lock, is a small file with a sum.
+// Every other file at the top, but the lock and the ballast, is a small file with a sum.
 absl::Status Fsck::CheckSmallFiles(const std::vector<DirectoryEntry>& top) {
   for (const DirectoryEntry& entry : top) {
-    const bool other =
-        entry.kind != DirectoryEntry::Kind::kFile || entry.name == "meta" || entry.name == "lock";
+    const bool other = entry.kind != DirectoryEntry::Kind::kFile || entry.name == "meta" ||
+                       entry.name == "lock" || entry.name == "ballast";
     if (other || entry.name.ends_with(".new")) continue;  // a crash may leave the latter; it is never read
     const auto file = storage::ReadSmallFile(files_, directory_ + "/" + entry.name);
     if (file.ok()) continue;
