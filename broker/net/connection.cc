@@ -177,7 +177,7 @@ void Connection::HandleFrames() {
       const std::size_t size = (*frame)->bytes.size();
       ++in_flight_;
       in_flight_bytes_ += size;
-      if (FrameReader::IsSmall(size)) CountSmall(size);
+      if (FrameReader::IsSmall(size)) CountSmall(static_cast<std::ptrdiff_t>(size));
       in_flight_seen_.store(in_flight_, std::memory_order_relaxed);
       shared_.requests.fetch_add(1, std::memory_order_relaxed);
       status = session_->OnFrame(*std::move(*frame));
