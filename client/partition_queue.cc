@@ -63,7 +63,7 @@ AnswerEffect PartitionQueue::Answer(ProduceBatch& batch, int code, bool retriabl
                                     Backoff& backoff) {
   const auto error = static_cast<ErrorCode>(code);
   batch.in_flight = false;
-  if (error == ErrorCode::kNone || error == ErrorCode::kDuplicateSequence) return AnswerEffect::kDelivered;
+  if (error == ErrorCode::kNone) return AnswerEffect::kDelivered;  // a duplicate is answered so, too
   if (error == ErrorCode::kOutOfOrderSequence) {
     batch.maybe_appended = false;  // had it been appended before, it would have been recognised
     if (batches_.front().get() == &batch) needs_epoch_ = true;

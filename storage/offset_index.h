@@ -66,8 +66,8 @@ class OffsetIndex {
   // Forgets what it knows from `position` on, and gives back where a scan has to go on: the last batch below
   // that it knew, or first().
   BatchPlace CutBack(std::uint64_t position);
-  // Puts what `prefix` knows before what this knows. REQUIRES: prefix covers from 0 to first().position, which
-  // is above 0.
+  // Puts what `prefix` knows before what this knows. REQUIRES: prefix covers from 0 to first().position,
+  // which is above 0.
   void Prepend(const OffsetIndex& prefix);
 
   std::vector<std::byte> Serialize(std::uint64_t log_size) const;

@@ -148,7 +148,10 @@ void HandleProduce(const Request& request, ProduceRequest message) {
     }
   }
   if (!produce->replies) return join->Await(std::nullopt);
-  const int timeout_ms = std::clamp(message.timeout_ms, 1, request.services->produce_timeout_max_ms);
+  // The client's timeout is for acks=all (-1) only; one of 0 would make an error of most that is appended.
+  const int timeout_max_ms = request.services->produce_timeout_max_ms;
+  const bool own = message.acks == -1 && message.timeout_ms > 0;
+  const int timeout_ms = own ? std::min(message.timeout_ms, timeout_max_ms) : timeout_max_ms;
   join->Await(request.services->clock->MonotonicNow() + std::chrono::milliseconds(timeout_ms));
 }
 

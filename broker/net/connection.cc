@@ -17,8 +17,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using tcp = boost::asio::ip::tcp;
 
-constexpr std::size_t kReadTurn = 1 << 20;    // bytes received before others have their turn
-constexpr std::uint64_t kSendTurn = 1 << 20;  // bytes sent, likewise
+constexpr std::size_t kReadTurn = 1 << 20;      // bytes received before others have their turn
+constexpr std::uint64_t kSendTurn = 1 << 20;    // bytes sent, likewise
 constexpr std::uint64_t kLowWater = 256 << 10;  // bytes queued below which the session may push more
 
 std::string PeerName(const tcp::socket& socket) {

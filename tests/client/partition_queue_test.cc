@@ -92,7 +92,13 @@ TEST_CASE("PartitionQueue: after a lost connection all is repeated with the same
   CHECK(q.Repeat() == Batches{&a, &b});
   CHECK(a.base_sequence == 0);
   CHECK(b.base_sequence == 4);
-  CHECK(q.Answer(a, ErrorCode::kDuplicateSequence) == AnswerEffect::kDelivered);
+  CHECK(q.Answer(a, ErrorCode::kNone) == AnswerEffect::kDelivered);
+}
+
+TEST_CASE("PartitionQueue: a batch whose numbers another one has is not in the log") {
+  Queue q;
+  ProduceBatch& a = q.Append(4);
+  CHECK(q.Answer(a, ErrorCode::kDuplicateSequence) == AnswerEffect::kFailed);
 }
 
 TEST_CASE("PartitionQueue: a batch that failed for good needs a new epoch, once nothing is in doubt") {

@@ -65,6 +65,22 @@ using Strings = std::vector<std::string>;
 
 }  // namespace
 
+TEST_CASE("Kafka: what is appended is not refused for a time-out of 0, nor for one that came with acks=1") {
+  BrokerProcess broker({"--ephemeral"});
+  KafkaClient client(broker.port());
+  Create(client, "events");
+  for (const std::int16_t acks : {std::int16_t{1}, std::int16_t{-1}}) {
+    for (int i = 0; i < 20; ++i) {  // each waits for the disk
+      std::vector<std::byte> batch = MakeBatch({"a"});
+      ProduceRequest request = Producing("events", batch, acks);
+      request.timeout_ms = acks == 1 ? i % 2 : 0;
+      const auto response = client.Call<ProduceResponse>(ApiKey::kProduce, 9, request);
+      REQUIRE(response);
+      CHECK(response->topics.at(0).partitions.at(0).error == ErrorCode::kNone);
+    }
+  }
+}
+
 TEST_CASE("Kafka: every served version of Produce and Fetch moves the same records") {
   BrokerProcess broker({"--ephemeral"});
   KafkaClient client(broker.port());
