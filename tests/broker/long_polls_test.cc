@@ -59,7 +59,7 @@ struct Bench {
     limits.size_max = 1 << 20;
     const auto poll = std::make_shared<LongPoll>(
         scheduler, std::move(targets), limits,
-        [this, held = held](std::vector<PartitionRead> reads) { answers.push_back(reads.front().size); });
+        [this, kept = held](std::vector<PartitionRead> reads) { answers.push_back(reads.front().size); });
     polls.Start(poll, std::chrono::steady_clock::now(), true);
   }
   // When it returns, those who wait have been told.

@@ -118,7 +118,7 @@ TEST_CASE("Batch walk: a batch inside a damaged batch's record is not taken for 
   const auto inner = Batch(9, {"inner"});
   auto outer = Batch(0, {std::string(AsText(inner))});
   const auto next = Batch(1, {"next"});
-  const std::size_t at = GENERATE(30, 11);  // a bit of the timestamp, or of the length
+  const std::size_t at = GENERATE(std::size_t{30}, std::size_t{11});  // in the timestamp, or the length
   outer[at] ^= std::byte{1};
   CHECK(Picture(Join({outer, next})) ==
         At(at == 30 ? "D0" : "D", 0, outer.size()) + " " + At("B1", outer.size(), next.size()));

@@ -38,7 +38,6 @@ void FuzzIndexes(const Bytes& input) {
     HEADRACE_CHECK(index->FloorPosition(log_size).position <= log_size);
     index->FloorOffset(base_offset);
     index->DamageFrom(0);
-    index->Above(0);
   }
   if (const auto parsed = TimeIndex::Parse(Sealed(input, "HRTI"), base_offset, log_size)) {
     parsed->index.Floor(parsed->times.max_timestamp);

@@ -210,14 +210,14 @@ TEST_CASE("Server: who ends its requests is told to its session, also while it i
   EchoServer echo(options, behaviour);
   for (const bool whole_close : {false, true}) {
     CAPTURE(whole_close);
-    for (const int count : {1, 2, 5}) {
+    for (const std::uint64_t count : std::vector<std::uint64_t>{1, 2, 5}) {
       CAPTURE(count);
       auto client = std::make_unique<RawClient>(echo.port());
       std::string sent;
-      for (int i = 0; i < count; ++i) sent += Framed(std::to_string(i));
+      for (std::uint64_t i = 0; i < count; ++i) sent += Framed(std::to_string(i));
       const std::uint64_t before = echo.frames();
       REQUIRE(client->Send(sent));
-      REQUIRE(Eventually([&] { return echo.frames() == before + std::min(count, 2); }));
+      REQUIRE(Eventually([&] { return echo.frames() == before + std::min<std::uint64_t>(count, 2); }));
       if (whole_close) {
         client.reset();
       } else {

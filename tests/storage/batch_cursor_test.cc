@@ -138,7 +138,8 @@ TEST_CASE("SegmentScanner: reads a sound file once, whatever the size of its bat
   MemoryFileSystem files;
   std::vector<std::byte> bytes;
   Offset next = 0;
-  for (const std::size_t size : {100, 200'000, 100, 300'000, 1'000'000, 500, 700'000, 60'000, 250'000}) {
+  for (const std::size_t size :
+       std::vector<std::size_t>{100, 200'000, 100, 300'000, 1'000'000, 500, 700'000, 60'000, 250'000}) {
     headrace::testing::BatchOptions options;
     options.base_offset = next++;
     const std::vector<std::byte> batch = MakeBatch({std::string(size, 'v')}, options);
