@@ -157,7 +157,8 @@ Result<LatencyResult> Measure(const Context& context, const BenchArguments& argu
     receiver.emplace(*std::move(consumer), arguments.records, warm_up, result.received);
   }
   const auto start = Clock::now();
-  auto sent = Sender(*producer, arguments, warm_up, result).Run();
+  Sender sender(*producer, arguments, warm_up, result);  // stays until every record is answered
+  auto sent = sender.Run();
   const auto closed = producer->Close(Interrupted() ? kStopWait : kCloseWait);
   if (!sent) return sent.error();
   if (!closed) return closed.error();
