@@ -41,7 +41,7 @@ void PostAnswer(const Request& request,
                 const absl::StatusOr<std::unique_ptr<google::protobuf::MessageLite>>& answer);
 
 // Entries that one request may have: what each costs is many times its bytes.
-inline constexpr std::size_t kRequestEntriesMax = 10'000;
+inline constexpr std::size_t kRequestEntriesMax = 100'000;
 // Parses the request's header. Errors: it is not that message, or has more than kRequestEntriesMax fields,
 // which are not parsed first.
 absl::Status ParseRequest(const Request& request, google::protobuf::MessageLite& message);

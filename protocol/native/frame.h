@@ -41,7 +41,7 @@ inline constexpr std::size_t kFrameFixedSize =
 // The largest Protobuf header either side takes, and a broker takes of a request; attachments have limits of
 // their own.
 inline constexpr std::size_t kFrameHeaderSizeMax = 16 << 20;
-inline constexpr std::size_t kRequestHeaderSizeMax = 1 << 20;
+inline constexpr std::size_t kRequestHeaderSizeMax = 4 << 20;
 
 enum class FrameType : std::uint8_t {
   kHello = 1,

@@ -217,6 +217,16 @@ TEST_CASE("A streamed consume of 1 GiB by sendfile moves no record byte through 
 }
 #endif
 
+TEST_CASE("A topic of 12,000 partitions is read whole") {
+  BrokerProcess broker({"--ephemeral"});
+  ClientOptions client;
+  client.broker = broker.address();
+  CreateTopicOptions options;
+  options.partitions = 12'000;
+  Fill(client, "wide", 1'000, 100, options);
+  CHECK(Consume(client, "wide").records == 1'000);
+}
+
 TEST_CASE("A consumer that stops reading does not stop the others, nor cost the broker memory") {
   BrokerProcess broker({"--ephemeral"});
   REQUIRE(broker.ready());
