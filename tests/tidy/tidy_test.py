@@ -212,7 +212,7 @@ class Bans(TidyTest):
             ("broker/main.cc", "void F() { std::printf(\"x\"); }\n"),
             ("storage/io/fine.cc", "int a = ::fdatasync(fd);\nauto b = std::chrono::steady_clock::now();\n"),
             ("client/cli/fine.cc", "std::cout << 1;\n"),
-            ("broker/fine.sh", "mktemp /tmp/a.XXXXXX; cd $root/work/main\n"),
+            ("broker/fine.sh", "mktemp /tmp/a.XXXXXX; cd $root/build/main\n"),
         ):
             self.keeps(path, text)
 
